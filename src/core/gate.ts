@@ -1,0 +1,144 @@
+import { abortableOf, type Context, noteRefusal } from './context.js';
+import { isRejected, isTimeout, RejectedError, type Rejection } from './errors.js';
+import type { Classify, Gate, Next, Verdict } from './policy.js';
+
+/** The verdict on a call that threw `error`, where the gate has no `classify`. */
+function defaultVerdict(error: unknown, ctx: Context): Verdict {
+  if (isRejected(error)) return 'ignored';
+  if (isTimeout(error)) return 'dropped';
+  const abortable = abortableOf(ctx);
+  return abortable?.aborted && abortable.reason === error ? 'ignored' : 'failure';
+}
+
+/** What `classify`, or the default, makes of an outcome. */
+export function judge(classify: Classify | undefined, ok: boolean, result: unknown, ctx: Context): Verdict {
+  if (classify === undefined) return ok ? 'success' : defaultVerdict(result, ctx);
+  const verdict = classify(ok ? { ok, value: result } : { ok, error: result }, ctx);
+  if (verdict === 'success' || verdict === 'failure' || verdict === 'dropped' || verdict === 'ignored') return verdict;
+  throw new TypeError(`classify must return 'success', 'failure', 'dropped' or 'ignored', got ${String(verdict)}`);
+}
+
+/** `next(ctx)`, with a throw before its first await as a rejection. */
+export function callNext<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+  try {
+    return next(ctx);
+  } catch (error) {
+    return rejectSoon(error);
+  }
+}
+
+/** Adjacent gates as one step of a pipeline: the one place in the library that acquires, tries and releases. */
+export class GateStep {
+  readonly #gates: readonly Gate<never>[];
+  readonly #labels: readonly string[];
+
+  /** `labels` are what the gates are called in refusals. */
+  constructor(gates: readonly Gate<never>[], labels: readonly string[]) {
+    this.#gates = gates;
+    this.#labels = labels;
+  }
+
+  /** Takes a permit of every gate, or of none and says who refused. */
+  admit(ctx: Context): Rejection | undefined {
+    const gates = this.#gates;
+    for (let i = 0; i < gates.length; i++) {
+      const gate = gates[i] as Gate<never>;
+      try {
+        if (gate.tryAcquire(ctx)) continue;
+      } catch (error) {
+        this.#release(i, ctx, false, error);
+      }
+      return this.#refusal(i, gate, ctx);
+    }
+    return undefined;
+  }
+
+  /** Calls on with the permits that `admit` took, and gives them back whatever happens. */
+  proceed<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+    const all = this.#gates.length;
+    return callNext(ctx, next).then(
+      (value) => this.#release(all, ctx, true, value) as R,
+      (error: unknown) => this.#release(all, ctx, false, error) as R,
+    );
+  }
+
+  run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+    const rejection = this.admit(ctx);
+    if (rejection === undefined) return this.proceed(ctx, next);
+    const error = toError(rejection);
+    noteRefusal(ctx, error);
+    return rejectSoon(error);
+  }
+
+  #refusal(place: number, gate: Gate<never>, ctx: Context): Rejection {
+    const rejection = {
+      policy: this.#labels[place] as string,
+      reason: gate.reason,
+      retryAfterMs: gate.retryAfterMs(ctx),
+    };
+    // An error object only where somebody looks at it: a stack was asked for, or a gate further out judges it.
+    let seen: Rejection = rejection;
+    if (gate.captureStack) seen = new RejectedError(rejection, true);
+    for (let i = 0; i < place; i++) if (this.#gates[i]?.classify) seen = toError(seen);
+    try {
+      this.#release(place, ctx, false, seen);
+    } catch (error) {
+      if (error !== seen) throw error;
+    }
+    return seen;
+  }
+
+  /**
+   * Releases the first `count` permits, innermost first, as the same gates would one around the other: what a gate
+   * throws here is the outcome that those around it see. Returns or throws the outcome.
+   */
+  #release(count: number, ctx: Context, ok: boolean, result: unknown): unknown {
+    let elapsedMs = 0;
+    let measured = false;
+    for (let i = count - 1; i >= 0; i--) {
+      const gate = this.#gates[i] as Gate<never>;
+      if (!measured && gate.usesElapsed !== false) {
+        elapsedMs = Math.max(0, ctx.clock.now() - ctx.startedAt);
+        measured = true;
+      }
+      let verdict: Verdict;
+      let problem: { error: unknown } | undefined;
+      try {
+        verdict = judge(gate.classify, ok, result, ctx);
+      } catch (error) {
+        verdict = judge(undefined, ok, result, ctx);
+        problem = { error };
+      }
+      try {
+        gate.release(verdict, elapsedMs, ctx);
+      } catch (error) {
+        problem ??= { error };
+      }
+      if (problem !== undefined) {
+        ok = false;
+        result = problem.error;
+      }
+    }
+    if (ok) return result;
+    throw result;
+  }
+}
+
+/** The error of a refusal, which is an error already where somebody had to see it earlier. */
+export const toError = (rejection: Rejection): RejectedError =>
+  rejection instanceof RejectedError ? rejection : new RejectedError(rejection);
+
+/**
+ * A promise that rejects one microtask later, when its caller has had time to attach a handler: a promise that is
+ * rejected before it has one goes through the host's unhandled-rejection hook, which costs three times as much as all
+ * the rest of a refusal.
+ */
+export function rejectSoon(error: unknown): Promise<never> {
+  // biome-ignore lint/suspicious/noThenProperty: the thenable is what delays the rejection
+  return Promise.resolve({ then: (_: unknown, reject: (error: unknown) => void) => reject(error) } as Promise<never>);
+}
+
+/** Runs one gate around `next`: what a gate of your own calls in its `run`. */
+export function runGate<C extends Context, R>(gate: Gate<C>, ctx: C, next: Next<C, R>): Promise<R> {
+  return new GateStep([gate], [gate.name]).run(ctx, next);
+}

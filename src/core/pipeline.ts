@@ -1,0 +1,176 @@
+import { untilAbort } from './abort.js';
+import { type Clock, systemClock } from './clock.js';
+import { abortableOf, CallContext, type Context, type Init, type UserFunction, userFunctionOf, wasRefused } from './context.js';
+import type { Rejection } from './errors.js';
+import { GateStep, rejectSoon, toError } from './gate.js';
+import type { Gate, Next, Policy } from './policy.js';
+
+/** What `tryExecute` resolves with. */
+export type Result<R> = { ok: true; value: R } | { ok: false; rejection: Rejection };
+
+/** `init` has to be given where the context has fields of its own. */
+type InitArgument<C extends Context> = Record<never, never> extends Init<C> ? [init?: Init<C>] : [init: Init<C>];
+
+type InitFrom<C extends Context, A extends unknown[]> = Init<C> | ((...args: A) => Init<C>);
+type InitFromArgument<C extends Context, A extends unknown[]> =
+  Record<never, never> extends Init<C> ? [init?: InitFrom<C, A>] : [init: InitFrom<C, A>];
+
+/** Policies around a function, linked once and run many times. */
+export interface Pipeline<C extends Context = Context> {
+  /** Outermost first. */
+  readonly policies: readonly Policy<C>[];
+  /**
+   * Calls `fn` under the policies. Rejects with a {@link RejectedError} when a gate refuses, with `signal.reason` when
+   * the caller aborts (also when `fn` does not heed the signal), with a {@link TimeoutError} when a timeout fires, else
+   * with what `fn` threw.
+   */
+  execute<R>(fn: (ctx: C) => R | PromiseLike<R>, ...init: InitArgument<C>): Promise<R>;
+  /** Like `execute`, but a refusal is a value: no error object is made where no policy inside has to see one. */
+  tryExecute<R>(fn: (ctx: C) => R | PromiseLike<R>, ...init: InitArgument<C>): Promise<Result<R>>;
+  /** `fn` under the policies, as a function of its other arguments; `init` may be made from them. */
+  wrap<A extends unknown[], R>(
+    fn: (ctx: C, ...args: A) => R | PromiseLike<R>,
+    ...init: InitFromArgument<C, A>
+  ): (...args: A) => Promise<R>;
+  /** The order, one line a policy. */
+  describe(): string;
+}
+
+const isGate = (policy: Policy<never>): policy is Gate<never> =>
+  'tryAcquire' in policy && 'release' in policy && 'retryAfterMs' in policy;
+
+/** The innermost step: the user's function, which is left behind when the call is aborted. */
+function callUser<R>(ctx: Context): Promise<R> {
+  const abortable = abortableOf(ctx);
+  if (abortable?.aborted) return rejectSoon(abortable.reason);
+  const promise = Promise.resolve(userFunctionOf(ctx)(ctx as never)) as Promise<R>;
+  return abortable === undefined ? promise : untilAbort(promise, abortable);
+}
+
+class LinkedPipeline<C extends Context> implements Pipeline<C> {
+  readonly policies: readonly Policy<C>[];
+  readonly #clock: Clock;
+  readonly #labels: readonly string[];
+  /** The gates that stand outermost, if any: they refuse before anything else is done. */
+  readonly #head: GateStep | undefined;
+  /** What comes after them. */
+  readonly #rest: Next<C, never>;
+
+  constructor(policies: readonly Policy<C>[]) {
+    policies.forEach(checkPolicy);
+    this.policies = Object.freeze([...policies]);
+    this.#labels = labelled(policies);
+    this.#clock = commonClock(policies, this.#labels);
+    let next: Next<C, never> = callUser;
+    let gatesEnd = policies.length;
+    for (let i = policies.length - 1; i >= 0; i--) {
+      const policy = policies[i] as Policy<C>;
+      if (isGate(policy)) continue;
+      const step = this.#gateStep(i + 1, gatesEnd);
+      const afterGates = next;
+      const inner: Next<C, never> = step === undefined ? afterGates : (ctx) => step.run(ctx, afterGates);
+      next = (ctx) => policy.run<C, never>(ctx, inner);
+      gatesEnd = i;
+    }
+    this.#head = this.#gateStep(0, gatesEnd);
+    this.#rest = next;
+  }
+
+  #gateStep(from: number, to: number): GateStep | undefined {
+    if (from === to) return undefined;
+    return new GateStep(this.policies.slice(from, to) as Gate<never>[], this.#labels.slice(from, to));
+  }
+
+  execute<R>(fn: (ctx: C) => R | PromiseLike<R>, init?: object): Promise<R> {
+    try {
+      const ctx = this.#begin(fn, init);
+      const head = this.#head;
+      if (head === undefined) return this.#rest(ctx);
+      const rejection = head.admit(ctx);
+      return rejection === undefined ? head.proceed<C, R>(ctx, this.#rest) : rejectSoon(toError(rejection));
+    } catch (error) {
+      return rejectSoon(error);
+    }
+  }
+
+  tryExecute<R>(fn: (ctx: C) => R | PromiseLike<R>, init?: object): Promise<Result<R>> {
+    try {
+      const ctx = this.#begin(fn, init);
+      const head = this.#head;
+      const rejection = head?.admit(ctx);
+      if (rejection !== undefined) return Promise.resolve({ ok: false, rejection: { ...rejection } });
+      const promise: Promise<R> = head === undefined ? this.#rest(ctx) : head.proceed<C, R>(ctx, this.#rest);
+      return promise.then(
+        (value) => ({ ok: true, value }),
+        (error: unknown) => {
+          // The function may have thrown the refusal of another pipeline: that is its own affair.
+          if (wasRefused(ctx, error)) return { ok: false, rejection: { ...error } };
+          throw error;
+        },
+      );
+    } catch (error) {
+      return rejectSoon(error);
+    }
+  }
+
+  wrap<A extends unknown[], R>(
+    fn: (ctx: C, ...args: A) => R | PromiseLike<R>,
+    init?: object | ((...args: A) => object),
+  ): (...args: A) => Promise<R> {
+    return (...args) => {
+      try {
+        const given = typeof init === 'function' ? init(...args) : init;
+        return this.execute((ctx) => fn(ctx, ...args), given);
+      } catch (error) {
+        return rejectSoon(error);
+      }
+    };
+  }
+
+  describe(): string {
+    return this.policies.map((policy, i) => this.#labels[i] + (isGate(policy) ? ' (gate)' : '')).join('\n');
+  }
+
+  #begin(fn: unknown, init: object | undefined): C {
+    if (typeof fn !== 'function') throw new TypeError(`pipeline: execute needs a function, got ${typeof fn}`);
+    const ctx = CallContext.begin(this.#clock, fn as UserFunction, init);
+    const abortable = abortableOf(ctx);
+    if (abortable?.aborted) throw abortable.reason;
+    return ctx as Context as C;
+  }
+}
+
+function checkPolicy(policy: Policy<never>, place: number): void {
+  if (typeof policy?.run !== 'function' || typeof policy.name !== 'string') {
+    throw new TypeError(`pipeline: argument ${place + 1} must be a policy, an object with name and run`);
+  }
+}
+
+/** The policies' names, the second of a name as `name#2`. */
+function labelled(policies: readonly Policy<never>[]): string[] {
+  const seen = new Map<string, number>();
+  return policies.map(({ name }) => {
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    return count === 1 ? name : `${name}#${count}`;
+  });
+}
+
+function commonClock(policies: readonly Policy<never>[], labels: readonly string[]): Clock {
+  const first = policies.findIndex((policy) => policy.clock !== undefined);
+  const clock = policies[first]?.clock ?? systemClock;
+  policies.forEach((policy, i) => {
+    if ((policy.clock ?? clock) === clock) return;
+    throw new TypeError(`pipeline: all policies must share one clock; ${labels[i]} has another than ${labels[first]}`);
+  });
+  return clock;
+}
+
+/**
+ * Composes policies: `pipeline(a, b, c)` runs `a` outermost. Gates that stand side by side run as one step.
+ *
+ * @throws TypeError for what is not a policy, and for policies with different clocks.
+ */
+export function pipeline<C extends Context = Context>(...policies: Policy<C>[]): Pipeline<C> {
+  return new LinkedPipeline<C>(policies);
+}

@@ -1,0 +1,75 @@
+import type { Clock } from './clock.js';
+import type { Context } from './context.js';
+import type { Reason } from './errors.js';
+import type { Observer } from './events.js';
+import type { Random } from './random.js';
+
+/** The rest of the pipeline, down to the user's function. May be called again, with a context made by `derive`. */
+export type Next<C extends Context, R> = (ctx: C) => Promise<R>;
+
+/**
+ * A middleware: any object with a `name` and a `run`. `in Need` is what makes TypeScript refuse a policy that needs a
+ * custom context in a pipeline that has none.
+ */
+export interface Policy<in Need extends Context = Context> {
+  readonly name: string;
+  /** The clock it lives by, if it has one: all policies of a pipeline must share it. */
+  readonly clock?: Clock | undefined;
+  run<C extends Need, R>(ctx: C, next: Next<C, R>): Promise<R>;
+}
+
+/** How a call ended. */
+export type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
+
+/**
+ * What an outcome says about the callee: `failure`, it failed; `dropped`, it is overloaded or timed out; `ignored`,
+ * nothing (our own refusal further in, the caller's abort): what was counted at admission is taken back.
+ */
+export type Verdict = 'success' | 'failure' | 'dropped' | 'ignored';
+
+/** Judges an outcome in place of the default: refusals and the caller's abort `ignored`, a `TimeoutError` `dropped`,
+ * another throw `failure`, a value `success`. */
+export type Classify = (outcome: Outcome, ctx: Context) => Verdict;
+
+/** A policy that only admits or refuses, without waiting; adjacent gates of a pipeline run as one step. */
+export interface Gate<in Need extends Context = Context> extends Policy<Need> {
+  /** Why the latest refusal happened. */
+  readonly reason: Reason;
+  /** Judges the calls that this gate admitted; none = the default. */
+  readonly classify?: Classify | undefined;
+  /** `false` spares a clock read where no gate of the step looks at `elapsedMs`, which then is 0. @default true */
+  readonly usesElapsed?: boolean | undefined;
+  /** Whether the errors of its refusals carry a stack trace. @default false */
+  readonly captureStack?: boolean | undefined;
+  /** Takes a permit or refuses, at `ctx.startedAt`, else at the clock's now. */
+  tryAcquire(ctx?: Partial<Context>): boolean;
+  /** Gives the permit back: once for each `true` of `tryAcquire`, with the same `ctx`. Never throws. */
+  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void;
+  /** How long to wait after a refusal, ms; exact where the gate can know; 0 = now, or no advice. */
+  retryAfterMs(ctx?: Partial<Context>): number;
+}
+
+/** `enforce` refuses; `shadow` decides, counts and reports, but refuses nothing; `off` does nothing. */
+export type Mode = 'enforce' | 'shadow' | 'off';
+
+/** Options of every policy. */
+export interface CommonOptions {
+  /** Name in refusals, events and `describe()`. @default the factory's name */
+  name?: string;
+  /** @default systemClock */
+  clock?: Clock;
+  /** @default Math.random */
+  random?: Random;
+  /** Told of refusals and changes of state, in plain data. */
+  observer?: Observer;
+  /** What an outcome says about the callee. @default see {@link Classify} */
+  classify?: Classify;
+}
+
+/** Options of every gate. */
+export interface GateOptions extends CommonOptions {
+  /** @default 'enforce' */
+  mode?: Mode;
+  /** Whether the errors of refusals carry a stack trace; costs 2 µs a refusal. @default false */
+  captureStack?: boolean;
+}

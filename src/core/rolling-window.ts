@@ -1,0 +1,74 @@
+/**
+ * Counts over the last `windowMs`, in `buckets` steps. The window at `now` is the buckets whose number,
+ * `floor(time / bucketMs)`, is less than `buckets` behind that of the latest time seen; expiry happens on reading, so a
+ * silent hour needs no timer (cockatiel's window moves one bucket however long the gap). A clock that steps back stands
+ * still until it has caught up.
+ */
+export class RollingWindow {
+  readonly #bucketMs: number;
+  readonly #buckets: number;
+  readonly #series: number;
+  /** By bucket, then by series. */
+  readonly #counts: Float64Array;
+  readonly #totals: Float64Array;
+  /** Number of the newest bucket. */
+  #head = -Infinity;
+  /** Its place among the counts. */
+  #headSlot = 0;
+
+  /** `series` counts are kept side by side. */
+  constructor(windowMs: number, buckets: number, series: number) {
+    this.#bucketMs = windowMs / buckets;
+    this.#buckets = buckets;
+    this.#series = series;
+    this.#counts = new Float64Array(buckets * series);
+    this.#totals = new Float64Array(series);
+  }
+
+  /** Moves on to `now`; what is too old is gone after that. Every read and every write at `now` begins with it. */
+  advance(now: number): void {
+    const bucket = Math.floor(now / this.#bucketMs);
+    if (bucket > this.#head) this.#expire(bucket);
+  }
+
+  /** Adds to the bucket of `at`, which `advance` has reached; too long ago, and it is left out. */
+  add(series: number, at: number, amount: number): void {
+    const behind = Math.max(0, this.#head - Math.floor(at / this.#bucketMs));
+    if (!(behind < this.#buckets)) return;
+    let slot = this.#headSlot - behind;
+    if (slot < 0) slot += this.#buckets;
+    (this.#counts[slot * this.#series + series] as number) += amount;
+    (this.#totals[series] as number) += amount;
+  }
+
+  total(series: number): number {
+    return this.#totals[series] as number;
+  }
+
+  clear(): void {
+    this.#counts.fill(0);
+    this.#totals.fill(0);
+  }
+
+  /** When the oldest bucket will next go out, clock ms. */
+  get nextExpiryMs(): number {
+    return (this.#head + 1) * this.#bucketMs;
+  }
+
+  #expire(bucket: number): void {
+    const series = this.#series;
+    const steps = bucket - this.#head;
+    this.#head = bucket;
+    if (steps >= this.#buckets) {
+      this.clear();
+      return;
+    }
+    for (let step = 0; step < steps; step++) {
+      this.#headSlot = (this.#headSlot + 1) % this.#buckets;
+      this.#counts.fill(0, this.#headSlot * series, (this.#headSlot + 1) * series);
+    }
+    // Added up anew, once a bucket: subtracting would let the rounding of fractions pile up.
+    this.#totals.fill(0);
+    for (let i = 0; i < this.#counts.length; i++) (this.#totals[i % series] as number) += this.#counts[i] as number;
+  }
+}

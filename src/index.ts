@@ -1,0 +1,3 @@
+export * from './circuit-breaker/index.js';
+export * from './core/index.js';
+export * from './dynamic-timeout/index.js';
