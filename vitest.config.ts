@@ -1,0 +1,23 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const src = fileURLToPath(new URL('src', import.meta.url));
+/** Where `.ci/run` wants the counts. */
+const report = process.env.TEST_REPORT;
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^evenkeel$/, replacement: `${src}/index.ts` },
+      { find: /^evenkeel\/(.+)$/, replacement: `${src}/$1/index.ts` },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    typecheck: { enabled: true, include: ['test/types/**/*.test-d.ts'], tsconfig: 'test/types/tsconfig.json' },
+    allowOnly: false,
+    maxWorkers: 2,
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+    coverage: { provider: 'v8', include: ['src/**'], reporter: ['text', 'html'] },
+  },
+});
