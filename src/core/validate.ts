@@ -108,13 +108,16 @@ export class OptionReader {
   /** A function, or undefined. */
   fn<F>(option: string): F | undefined {
     const value = this.#take(option);
-    return value === undefined || typeof value === 'function' ? (value as F) : this.#wrongType(option, 'a function', value);
+    return value === undefined || typeof value === 'function'
+      ? (value as F)
+      : this.#wrongType(option, 'a function', value);
   }
 
   /** An object that has all of `methods`. */
   object<T extends object>(option: string, byDefault: T, methods: readonly (keyof T & string)[]): T {
     const value = this.#take(option, byDefault) as T | null;
-    const fits = typeof value === 'object' && value !== null && methods.every((name) => typeof value[name] === 'function');
+    const fits =
+      typeof value === 'object' && value !== null && methods.every((name) => typeof value[name] === 'function');
     return fits ? value : this.#wrongType(option, `an object with ${methods.join(', ')}`, value);
   }
 

@@ -8,15 +8,16 @@
  *
  * Source: QQ Music's high-availability article and its open implementation, jiamao/ema-timeout.
  */
-import { AbortScope } from '../core/abort.js';
-import type { Clock } from '../core/clock.js';
+import { type Abortable, AbortScope } from '../core/abort.js';
+import { type Clock, type TimerHandle, timerAt } from '../core/clock.js';
 import { readCommon } from '../core/common.js';
 import { abortableOf, type Context, deriveAbortable } from '../core/context.js';
 import { Ema } from '../core/ema.js';
 import { TimeoutError } from '../core/errors.js';
 import { notify, type Observer } from '../core/events.js';
-import { callNext, judge } from '../core/gate.js';
+import { judge } from '../core/gate.js';
 import type { Classify, CommonOptions, Next, Policy } from '../core/policy.js';
+import { callNext } from '../core/settle.js';
 import { checkNumber, OptionReader } from '../core/validate.js';
 
 /** Options of {@link dynamicTimeout}. */
@@ -72,6 +73,67 @@ function readLimits(read: OptionReader): Limits {
   };
 }
 
+/** One call: the first of its answer, its time-out and the caller's abort counts, and is what aborts its context. */
+class TimedCall<R> extends AbortScope {
+  readonly #owner: EmaTimeout;
+  readonly #ctx: Context;
+  readonly #resolve: (value: R) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #outer: Abortable | undefined;
+  readonly #timeoutMs: number;
+  readonly #timer: TimerHandle;
+  readonly #giveUp: (() => void) | undefined;
+  #pending = true;
+
+  constructor(owner: EmaTimeout, ctx: Context, resolve: (value: R) => void, reject: (error: unknown) => void) {
+    super();
+    this.abandons = false;
+    this.#owner = owner;
+    this.#ctx = ctx;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#timeoutMs = owner.timeoutMs();
+    this.#timer = timerAt(ctx.clock, () => this.#timeOut(), ctx.startedAt + this.#timeoutMs);
+    this.#outer = abortableOf(ctx);
+    if (this.#outer !== undefined) {
+      this.#giveUp = () => this.#stop(this.#outer?.reason);
+      this.#outer.add(this.#giveUp);
+    }
+  }
+
+  answer(ok: boolean, result: unknown): void {
+    if (!this.#settle()) return;
+    try {
+      this.#owner.answered(ok, result, this.#ctx);
+    } catch (error) {
+      this.#reject(error);
+      return;
+    }
+    if (ok) this.#resolve(result as R);
+    else this.#reject(result);
+  }
+
+  #timeOut(): void {
+    if (!this.#pending) return;
+    this.#owner.timedOut(this.#ctx.clock.now(), this.#timeoutMs);
+    this.#stop(new TimeoutError(this.#owner.name, this.#timeoutMs));
+  }
+
+  #stop(reason: unknown): void {
+    if (!this.#settle()) return;
+    this.#reject(reason);
+    this.abort(reason);
+  }
+
+  #settle(): boolean {
+    if (!this.#pending) return false;
+    this.#pending = false;
+    this.#ctx.clock.clearTimer(this.#timer);
+    if (this.#giveUp !== undefined) this.#outer?.remove(this.#giveUp);
+    return true;
+  }
+}
+
 class EmaTimeout implements DynamicTimeout {
   readonly name: string;
   readonly clock: Clock;
@@ -104,58 +166,26 @@ class EmaTimeout implements DynamicTimeout {
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     return new Promise<R>((resolve, reject) => {
-      const { clock } = ctx;
-      const scope = new AbortScope();
-      const outer = abortableOf(ctx);
-      const timeoutMs = this.timeoutMs();
-      let pending = true;
-
-      /** The first of answer, time-out and the caller's abort counts; those after it find nothing to do. */
-      const settle = (): boolean => {
-        if (!pending) return false;
-        pending = false;
-        clock.clearTimer(timer);
-        outer?.remove(giveUp);
-        return true;
-      };
-      const giveUp = (): void => {
-        if (!settle()) return;
-        reject(outer?.reason);
-        scope.abort(outer?.reason);
-      };
-      const timer = clock.setTimer(() => {
-        if (!settle()) return;
-        this.#ema.record(this.#limits.maxMs);
-        const error = new TimeoutError(this.name, timeoutMs);
-        if (this.#observer) notify(this.#observer, { type: 'timed_out', policy: this.name, at: clock.now(), timeoutMs });
-        reject(error);
-        scope.abort(error);
-      }, timeoutMs);
-      outer?.add(giveUp);
-
-      callNext(deriveAbortable(ctx, scope), next)
-        .then(
-          (value) => {
-            if (settle()) this.#observe(true, value, ctx);
-            resolve(value);
-          },
-          (error: unknown) => {
-            if (settle()) this.#observe(false, error, ctx);
-            reject(error);
-          },
-        )
-        // What `classify` throws.
-        .catch(reject);
+      const call = new TimedCall(this, ctx, resolve, reject);
+      callNext(deriveAbortable(ctx, call), next).then(
+        (value) => call.answer(true, value),
+        (error: unknown) => call.answer(false, error),
+      );
     });
   }
 
-  /** Counts the response time of a call that came to an end by itself. */
-  #observe(ok: boolean, result: unknown, ctx: Context): void {
+  /** A call came to an end by itself, within its time. @throws what `classify` throws */
+  answered(ok: boolean, result: unknown, ctx: Context): void {
     const verdict = judge(this.#classify, ok, result, ctx);
     if (verdict === 'ignored') return;
     const elapsedMs = verdict === 'dropped' ? this.#limits.maxMs : ctx.clock.now() - ctx.startedAt;
     // A broken clock must not poison the average.
     if (elapsedMs >= 0 && elapsedMs < Infinity) this.#ema.record(elapsedMs);
+  }
+
+  timedOut(at: number, timeoutMs: number): void {
+    this.#ema.record(this.#limits.maxMs);
+    if (this.#observer !== undefined) notify(this.#observer, { type: 'timed_out', policy: this.name, at, timeoutMs });
   }
 
   record(elapsedMs: number): void {

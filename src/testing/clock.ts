@@ -38,6 +38,10 @@ class VirtualClock implements ManualClock {
     return this.#timers.set(fn, this.#now + Math.max(0, ms));
   }
 
+  setTimerAt(fn: () => void, dueMs: number): TimerHandle {
+    return this.#timers.set(fn, Math.max(this.#now, dueMs));
+  }
+
   clearTimer(timer: TimerHandle): void {
     this.#timers.clear(timer);
   }
@@ -56,7 +60,8 @@ class VirtualClock implements ManualClock {
 
   async run(untilMs: number): Promise<void> {
     checkNumber('manualClock.run', 'untilMs', untilMs, {});
-    if (this.#running) throw new Error('manualClock: advance or run was called while another was in progress; await it');
+    if (this.#running)
+      throw new Error('manualClock: advance or run was called while another was in progress; await it');
     this.#running = true;
     try {
       await hostTurn();
