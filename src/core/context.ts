@@ -153,7 +153,12 @@ export class CallContext implements Context {
       if (!(#root in ctx)) throw new TypeError('next: ctx must be the context it was given, or made from it by derive');
       const abortable = ctx.#abortable;
       if (abortable?.aborted) return rejectSoon(abortable.reason);
-      const promise = Promise.resolve((ctx.#root.#fn as UserFunction)(ctx as never)) as Promise<R>;
+      let promise: Promise<R>;
+      try {
+        promise = Promise.resolve((ctx.#root.#fn as UserFunction)(ctx as never)) as Promise<R>;
+      } catch (error) {
+        return rejectSoon(error);
+      }
       return abortable?.abandons ? untilAbort(promise, abortable) : promise;
     };
     abandonOnAbort = (ctx) => {

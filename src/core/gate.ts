@@ -34,21 +34,20 @@ export class GateStep {
   admit(ctx: Context): Rejection | undefined {
     const gates = this.#gates;
     for (let i = 0; i < gates.length; i++) {
-      const gate = gates[i] as Gate<never>;
+      let taken: boolean;
       try {
-        if (gate.tryAcquire(ctx)) continue;
+        taken = (gates[i] as Gate<never>).tryAcquire(ctx);
       } catch (error) {
-        this.#release(i, ctx, false, error);
+        return this.#undo(i, ctx, error);
       }
-      return this.#refusal(i, gate, ctx);
+      if (!taken) return this.#refusal(i, ctx);
     }
     return undefined;
   }
 
-  /** Calls on with the permits that `admit` took, and gives them back whatever happens. */
-  proceed<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    abandonOnAbort(ctx);
-    return callNext(ctx, next).then(
+  /** Settles as `promise` does, and gives back then what `admit` took. */
+  hold<R>(ctx: Context, promise: Promise<R>): Promise<R> {
+    return promise.then(
       (value) => this.#succeed(ctx, value),
       (error: unknown) => this.#release(this.#gates.length, ctx, false, error) as R,
     );
@@ -56,28 +55,38 @@ export class GateStep {
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     const rejection = this.admit(ctx);
-    if (rejection === undefined) return this.proceed(ctx, next);
+    if (rejection === undefined) {
+      abandonOnAbort(ctx);
+      return this.hold(ctx, callNext(ctx, next));
+    }
     const error = toError(rejection);
     noteRefusal(ctx, error);
     return rejectSoon(error);
   }
 
-  #refusal(place: number, gate: Gate<never>, ctx: Context): Rejection {
-    const rejection = {
-      policy: this.#labels[place] as string,
-      reason: gate.reason,
-      retryAfterMs: gate.retryAfterMs(ctx),
-    };
-    // An error object only where somebody looks at it: a stack was asked for, or a gate further out judges it.
-    let seen: Rejection = rejection;
-    if (gate.captureStack) seen = new RejectedError(rejection, true);
-    for (let i = 0; i < place; i++) if (this.#gates[i]?.classify) seen = toError(seen);
+  #refusal(place: number, ctx: Context): Rejection {
+    const gate = this.#gates[place] as Gate<never>;
+    let seen: Rejection;
+    try {
+      const policy = this.#labels[place] as string;
+      seen = { policy, reason: gate.reason, retryAfterMs: gate.retryAfterMs(ctx) };
+      // An error object only where somebody looks at it: a stack was asked for, or a gate further out judges it.
+      if (gate.captureStack) seen = new RejectedError(seen, true);
+      for (let i = 0; i < place; i++) if (this.#gates[i]?.classify) seen = toError(seen);
+    } catch (error) {
+      return this.#undo(place, ctx, error);
+    }
     try {
       this.#release(place, ctx, false, seen);
     } catch (error) {
       if (error !== seen) throw error;
     }
     return seen;
+  }
+
+  #undo(taken: number, ctx: Context, error: unknown): never {
+    this.#release(taken, ctx, false, error);
+    throw error;
   }
 
   /** `#release` for the usual case, in which nobody judges or measures: 12 ns less a call. */

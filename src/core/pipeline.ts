@@ -3,7 +3,7 @@ import { CallContext, type Context, callUser, type Init, type UserFunction, wasR
 import type { Rejection } from './errors.js';
 import { GateStep, toError } from './gate.js';
 import type { Gate, Next, Policy } from './policy.js';
-import { rejectSoon } from './settle.js';
+import { callNext, rejectSoon } from './settle.js';
 
 /** What `tryExecute` resolves with. */
 export type Result<R> = { ok: true; value: R } | { ok: false; rejection: Rejection };
@@ -61,7 +61,8 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
       const step = this.#gateStep(i + 1, gatesEnd);
       const afterGates = next;
       const inner: Next<C, never> = step === undefined ? afterGates : (ctx) => step.run(ctx, afterGates);
-      next = (ctx) => policy.run<C, never>(ctx, inner);
+      const run: Next<C, never> = (ctx) => policy.run<C, never>(ctx, inner);
+      next = (ctx) => callNext(ctx, run);
       gatesEnd = i;
     }
     this.#head = this.#gateStep(0, gatesEnd);
@@ -79,7 +80,7 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
       const head = this.#head;
       if (head === undefined) return this.#rest(ctx);
       const rejection = head.admit(ctx);
-      return rejection === undefined ? head.proceed<C, R>(ctx, this.#rest) : rejectSoon(toError(rejection));
+      return rejection === undefined ? head.hold<R>(ctx, this.#rest(ctx)) : rejectSoon(toError(rejection));
     } catch (error) {
       return rejectSoon(error);
     }
@@ -91,7 +92,7 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
       const head = this.#head;
       const rejection = head?.admit(ctx);
       if (rejection !== undefined) return Promise.resolve({ ok: false, rejection: { ...rejection } });
-      const promise: Promise<R> = head === undefined ? this.#rest(ctx) : head.proceed<C, R>(ctx, this.#rest);
+      const promise: Promise<R> = head === undefined ? this.#rest(ctx) : head.hold<R>(ctx, this.#rest(ctx));
       return promise.then(
         (value) => ({ ok: true, value }),
         (error: unknown) => {

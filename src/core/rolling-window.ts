@@ -14,8 +14,9 @@ export class RollingWindow {
   readonly #older: Float64Array;
   /** Number of the newest bucket. */
   #head = -Infinity;
-  /** Its place among the counts. */
   #headSlot = 0;
+  /** Where its counts begin. */
+  #headAt = 0;
 
   /** `series` counts are kept side by side. */
   constructor(windowMs: number, buckets: number, series: number) {
@@ -34,7 +35,7 @@ export class RollingWindow {
 
   /** Adds to the newest bucket. */
   addNow(series: number, amount: number): void {
-    (this.#counts[this.#headSlot * this.#series + series] as number) += amount;
+    (this.#counts[this.#headAt + series] as number) += amount;
   }
 
   /** Adds to the bucket of `at`, which `advance` has reached; too long ago, and it is left out. */
@@ -50,7 +51,7 @@ export class RollingWindow {
   }
 
   total(series: number): number {
-    return (this.#older[series] as number) + (this.#counts[this.#headSlot * this.#series + series] as number);
+    return (this.#older[series] as number) + (this.#counts[this.#headAt + series] as number);
   }
 
   clear(): void {
@@ -75,6 +76,7 @@ export class RollingWindow {
       this.#headSlot = (this.#headSlot + 1) % this.#buckets;
       this.#counts.fill(0, this.#headSlot * series, (this.#headSlot + 1) * series);
     }
+    this.#headAt = this.#headSlot * series;
     // Added up anew, once a bucket: subtracting would let the rounding of fractions pile up.
     this.#older.fill(0);
     for (let i = 0; i < this.#counts.length; i++) (this.#older[i % series] as number) += this.#counts[i] as number;
