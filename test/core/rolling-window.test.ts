@@ -49,7 +49,15 @@ const step = fc.oneof(
 
 const operations = fc.array(
   fc.oneof(
-    { weight: 6, arbitrary: fc.record({ type: fc.constant('add'), step, series: fc.nat(SERIES - 1), amount: fc.integer({ min: -3, max: 5 }) }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        type: fc.constant('add'),
+        step,
+        series: fc.nat(SERIES - 1),
+        amount: fc.integer({ min: -3, max: 5 }),
+      }),
+    },
     {
       weight: 3,
       arbitrary: fc.record({

@@ -7,9 +7,18 @@ describe('TimerQueue', () => {
   const operations: fc.Arbitrary<Operation[]> = fc.array(
     fc.oneof(
       // Few different times, so that many are equal.
-      { weight: 5, arbitrary: fc.record({ type: fc.constant('set' as const), due: fc.constantFrom(0, 1, 1.5, 2, 3, 5, 8, 13, Infinity) }) },
+      {
+        weight: 5,
+        arbitrary: fc.record({
+          type: fc.constant('set' as const),
+          due: fc.constantFrom(0, 1, 1.5, 2, 3, 5, 8, 13, Infinity),
+        }),
+      },
       { weight: 3, arbitrary: fc.record({ type: fc.constant('clear' as const), which: fc.nat(200) }) },
-      { weight: 3, arbitrary: fc.record({ type: fc.constant('take' as const), now: fc.integer({ min: -1, max: 14 }) }) },
+      {
+        weight: 3,
+        arbitrary: fc.record({ type: fc.constant('take' as const), now: fc.integer({ min: -1, max: 14 }) }),
+      },
     ),
     { maxLength: 200 },
   );
@@ -24,7 +33,11 @@ describe('TimerQueue', () => {
         for (const operation of list) {
           if (operation.type === 'set') {
             const id = handles.length;
-            handles.push(queue.set(() => { taken = id; }, operation.due));
+            handles.push(
+              queue.set(() => {
+                taken = id;
+              }, operation.due),
+            );
             if (operation.due < Infinity) model.push({ due: operation.due, id });
             model.sort((a, b) => a.due - b.due || a.id - b.id);
           } else if (operation.type === 'clear') {
@@ -88,7 +101,11 @@ class FakeHost {
   readonly setTimeout = (fn: () => void, delayMs: number): object => {
     // Node and browsers fire at once what is beyond 2^31 − 1.
     const delay = delayMs > 2 ** 31 - 1 ? 1 : Math.max(1, Math.trunc(delayMs));
-    const host = { unref: () => { this.unrefs++; } };
+    const host = {
+      unref: () => {
+        this.unrefs++;
+      },
+    };
     this.armed++;
     this.delays.push(delayMs);
     this.#live.set(host, { at: this.now + delay, fn });
@@ -122,7 +139,9 @@ describe('HostTimers', () => {
   let host: FakeHost;
   let timers: HostTimers;
   let log: [string, number][];
-  const note = (name: string) => (): void => { log.push([name, host.now]); };
+  const note = (name: string) => (): void => {
+    log.push([name, host.now]);
+  };
 
   beforeEach(() => {
     host = new FakeHost();
@@ -162,7 +181,13 @@ describe('HostTimers', () => {
     timers.set(note('now'), 0);
     timers.set(note('past'), -5);
     host.goTo(30);
-    expect(log).toEqual([['now', 1], ['past', 1], ['a', 10], ['b', 10], ['c', 20]]);
+    expect(log).toEqual([
+      ['now', 1],
+      ['past', 1],
+      ['a', 10],
+      ['b', 10],
+      ['c', 20],
+    ]);
   });
 
   it('runs nothing that was cleared, and wakes for the ones behind it', () => {
@@ -217,7 +242,9 @@ describe('HostTimers', () => {
   });
 
   it('still runs the timers behind one whose function throws', () => {
-    timers.set(() => { throw new Error('broken timer'); }, 10);
+    timers.set(() => {
+      throw new Error('broken timer');
+    }, 10);
     timers.set(note('same time'), 10);
     timers.set(note('later'), 20);
     expect(() => host.goTo(100)).toThrow('broken timer');
@@ -237,7 +264,10 @@ describe('HostTimers', () => {
     }, 10);
     doomed.push(timers.set(note('due together'), 10), timers.set(note('due later'), 12));
     host.goTo(100);
-    expect(log).toEqual([['outer', 10], ['inner', 15]]);
+    expect(log).toEqual([
+      ['outer', 10],
+      ['inner', 15],
+    ]);
     expect(host.live).toBe(0);
   });
 

@@ -1,0 +1,302 @@
+import { getEventListeners } from 'node:events';
+import { AbortScope, type Context, derive, deriveAbortable, dynamicTimeout, type Policy, pipeline } from 'evenkeel';
+import { manualClock } from 'evenkeel/testing';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { untilAbort } from '../../src/core/settle.js';
+import { RecordingGate } from '../simulation/recording-gate.js';
+
+const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length;
+const never = new Promise<never>(() => {});
+const REASONS = [new Error('enough'), 'text', 0, false, null, Symbol('reason'), { a: 1 }, NaN];
+
+let clock = manualClock();
+let gate: RecordingGate;
+let rejections: unknown[];
+const noteRejection = (error: unknown): void => {
+  rejections.push(error);
+};
+
+beforeEach(() => {
+  clock = manualClock();
+  gate = new RecordingGate('gate', clock);
+  rejections = [];
+  process.on('unhandledRejection', noteRejection);
+});
+afterEach(() => {
+  process.off('unhandledRejection', noteRejection);
+  vi.unstubAllGlobals();
+});
+
+describe("a call's signal", () => {
+  let made: number;
+  beforeEach(() => {
+    made = 0;
+    const Original = AbortController;
+    vi.stubGlobal(
+      'AbortController',
+      class extends Original {
+        constructor() {
+          super();
+          made++;
+        }
+      },
+    );
+  });
+
+  const passOn: Policy = {
+    name: 'passOn',
+    run: (ctx, next) => next(derive(ctx, { attempt: 1 } as Partial<typeof ctx>)),
+  };
+  const stack = (): Policy[] => [gate, passOn, dynamicTimeout({ limitMs: 10, maxMs: 10, clock }), passOn];
+
+  it('is not made for a call that never asks for it, whatever stands around the call', async () => {
+    const policies = pipeline(...stack());
+    await policies.execute(() => 1);
+    await policies.tryExecute(() => 1);
+    await policies.execute(() => 1, { key: 'a' });
+    const slow = policies.execute(() => never).catch((error: unknown) => error);
+    await clock.advance(20);
+    expect(await slow).toMatchObject({ code: 'EVENKEEL_TIMEOUT' });
+    await policies.execute((ctx) => pipeline(...stack()).execute(() => 1, ctx));
+    expect(made).toBe(0);
+  });
+
+  it('is not made where the caller has given one', async () => {
+    const caller = new AbortController();
+    await pipeline(gate, passOn).execute((ctx) => expect(ctx.signal).toBe(caller.signal), { signal: caller.signal });
+    expect(made).toBe(1);
+  });
+
+  it('is made once, on first access, also where nothing can abort the call', async () => {
+    const signals = new Set<AbortSignal>();
+    const keep: Policy = {
+      name: 'keep',
+      run: (ctx, next) => {
+        signals.add(ctx.signal);
+        return next(derive(ctx, { attempt: 1 } as Partial<typeof ctx>));
+      },
+    };
+    await pipeline(keep, keep).execute((ctx) => signals.add(ctx.signal).add(ctx.signal));
+    expect(signals.size).toBe(1);
+    expect([...signals][0]?.aborted).toBe(false);
+    expect(made).toBe(1);
+  });
+});
+
+describe("the caller's abort", () => {
+  it.each(REASONS)('rejects with its reason, untouched: %s', async (reason) => {
+    const caller = new AbortController();
+    for (const policies of [
+      pipeline(),
+      pipeline(gate),
+      pipeline(gate, dynamicTimeout({ limitMs: 9, maxMs: 9, clock }), gate),
+    ]) {
+      const aborting = new AbortController();
+      const call = policies.execute(() => never, { signal: aborting.signal });
+      aborting.abort(reason);
+      await expect(call).rejects.toBe(reason);
+    }
+    caller.abort(reason);
+    await expect(pipeline(gate).execute(() => 1, { signal: caller.signal })).rejects.toBe(reason);
+    await expect(pipeline(gate).tryExecute(() => 1, { signal: caller.signal })).rejects.toBe(reason);
+    expect(new Set(gate.verdicts)).toEqual(new Set(['ignored']));
+    expect(gate.permitsInUse).toBe(0);
+  });
+
+  it('without a reason rejects with what the host made of that', async () => {
+    const caller = new AbortController();
+    const call = pipeline(gate).execute(() => never, { signal: caller.signal });
+    caller.abort(undefined);
+    await expect(call).rejects.toBe(caller.signal.reason);
+    expect(caller.signal.reason).toMatchObject({ name: 'AbortError' });
+  });
+
+  it('before the call: no permit is taken and the function is not called', async () => {
+    const fn = vi.fn();
+    const signal = AbortSignal.abort('too late');
+    for (const policies of [
+      pipeline(),
+      pipeline(gate),
+      pipeline(dynamicTimeout({ limitMs: 9, maxMs: 9, clock }), gate),
+    ]) {
+      await expect(policies.execute(fn, { signal })).rejects.toBe('too late');
+      await expect(policies.tryExecute(fn, { signal })).rejects.toBe('too late');
+      await expect(policies.wrap(fn, { signal })()).rejects.toBe('too late');
+    }
+    expect(fn).not.toHaveBeenCalled();
+    expect(gate.log).toEqual([]);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('while the function does not heed it: rejects at once, permits and timers go back', async () => {
+    const caller = new AbortController();
+    const call = pipeline(gate, dynamicTimeout({ limitMs: 50, maxMs: 50, clock })).execute(() => never, {
+      signal: caller.signal,
+    });
+    clock.setTimer(() => caller.abort('gave up'), 7);
+    const at = call.catch((reason: unknown) => [reason, clock.now()]);
+    await clock.advance(1_000);
+    expect(await at).toEqual(['gave up', 7]);
+    expect(gate.verdicts).toEqual(['ignored']);
+    expect(gate.permitsInUse).toBe(0);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it.each([
+    ['a waiting one', (): Policy[] => [waiting]],
+    ['a waiting one, then a timeout', () => [waiting, dynamicTimeout({ limitMs: 50, maxMs: 50, clock })]],
+    [
+      'a waiting one, then a timeout and a gate',
+      () => [waiting, dynamicTimeout({ limitMs: 50, maxMs: 50, clock }), gate],
+    ],
+  ])('while a policy waits: the function is not called afterwards (policies: %s)', async (_, policies) => {
+    const caller = new AbortController();
+    const fn = vi.fn(() => never);
+    const call = pipeline(...policies()).execute(fn, { signal: caller.signal });
+    clock.setTimer(() => caller.abort('gave up'), 5);
+    const ended = call.catch((reason: unknown) => [reason, clock.now()]);
+    await clock.advance(1_000);
+    expect(fn).not.toHaveBeenCalled();
+    expect(await ended).toEqual(['gave up', 10]);
+    expect(gate.permitsInUse).toBe(0);
+  });
+
+  const waiting: Policy = {
+    name: 'waiting',
+    run: async (ctx, next) => {
+      await new Promise<void>((resolve) => {
+        clock.setTimer(resolve, 10);
+      });
+      return next(derive(ctx, { startedAt: clock.now() } as Partial<typeof ctx>));
+    },
+  };
+
+  it('by the function itself counts, although it returns a value', async () => {
+    const caller = new AbortController();
+    const call = pipeline(gate).execute(
+      () => {
+        caller.abort('by itself');
+        return 1;
+      },
+      { signal: caller.signal },
+    );
+    await expect(call).rejects.toBe('by itself');
+    expect(gate.verdicts).toEqual(['ignored']);
+  });
+
+  it('leaves no unhandled rejection behind when the function fails afterwards', async () => {
+    const caller = new AbortController();
+    const timeout = dynamicTimeout({ limitMs: 3, maxMs: 3, clock });
+    const failLate = (): Promise<never> =>
+      new Promise((_, reject) => {
+        clock.setTimer(() => reject(new Error('late')), 20);
+      });
+    const calls = [
+      pipeline(gate).execute(failLate, { signal: caller.signal }),
+      pipeline(gate, timeout).execute(failLate, { signal: caller.signal }),
+      pipeline(timeout, gate).tryExecute(failLate),
+      pipeline(timeout).wrap(failLate)(),
+    ];
+    clock.setTimer(() => caller.abort('gave up'), 1);
+    const settled = Promise.allSettled(calls);
+    await clock.advance(100);
+    expect((await settled).map(({ status }) => status)).toEqual(calls.map(() => 'rejected'));
+    expect(rejections).toEqual([]);
+  });
+
+  it('leaves its signal with as many listeners as it had, however the calls end', async () => {
+    const caller = new AbortController();
+    const { signal } = caller;
+    signal.addEventListener('abort', () => {});
+    const policies = pipeline(gate, dynamicTimeout({ limitMs: 5, maxMs: 5, clock }), gate);
+    const ends: ((ctx: Context) => unknown)[] = [
+      () => 1,
+      async () => 1,
+      () => {
+        throw new Error('at once');
+      },
+      () => Promise.reject(new Error('soon')),
+      () => never,
+    ];
+    const calls = ends.map((fn) => policies.execute(fn, { signal }).catch(() => {}));
+    await clock.advance(100);
+    await Promise.all(calls);
+    expect(listeners(signal)).toBe(1);
+    const aborted = ends.map((fn) => policies.execute(fn, { signal }).catch(() => {}));
+    expect(listeners(signal)).toBeGreaterThan(1);
+    caller.abort();
+    await Promise.all(aborted);
+    expect(listeners(signal)).toBeLessThanOrEqual(1);
+    expect(clock.waiting).toBe(0);
+  });
+});
+
+describe('AbortScope', () => {
+  it('tells its listeners once, with its reason in place, and its signal', () => {
+    const scope = new AbortScope();
+    const seen: unknown[] = [];
+    scope.add(() => seen.push(scope.reason));
+    const { signal } = scope;
+    scope.abort('first');
+    scope.abort('second');
+    expect(seen).toEqual(['first']);
+    expect(signal.reason).toBe('first');
+    expect([scope.aborted, scope.reason]).toEqual([true, 'first']);
+  });
+
+  it('gives an aborted signal when that is asked for after the abort', () => {
+    const scope = new AbortScope();
+    scope.abort('gone');
+    expect([scope.signal.aborted, scope.signal.reason]).toEqual([true, 'gone']);
+  });
+
+  it('forgets a listener that is taken back', () => {
+    const scope = new AbortScope();
+    const kept = vi.fn();
+    const removed = vi.fn();
+    for (const listener of [removed, kept]) scope.add(listener);
+    scope.remove(removed);
+    scope.remove(() => {});
+    scope.abort('gone');
+    expect(kept).toHaveBeenCalledTimes(1);
+    expect(removed).not.toHaveBeenCalled();
+  });
+
+  it('tells the other listeners although one throws, which the host gets to see', () => {
+    const thrown: (() => void)[] = [];
+    vi.stubGlobal('queueMicrotask', (fn: () => void) => thrown.push(fn));
+    const scope = new AbortScope();
+    const behind = vi.fn();
+    scope.add(() => {
+      throw new Error('broken listener');
+    });
+    scope.add(behind);
+    scope.abort('gone');
+    expect(behind).toHaveBeenCalledTimes(1);
+    expect(thrown).toHaveLength(1);
+    expect(thrown[0]).toThrow('broken listener');
+  });
+
+  it('stops a call when a policy passes it on by deriveAbortable', async () => {
+    const scope = new AbortScope();
+    const hurried: Policy = { name: 'hurried', run: (ctx, next) => next(deriveAbortable(ctx, scope)) };
+    const aborted = vi.fn();
+    const call = pipeline(hurried, gate).execute((ctx) => {
+      ctx.signal.addEventListener('abort', () => aborted(ctx.signal.reason));
+      return never;
+    });
+    scope.abort('hurry');
+    await expect(call).rejects.toBe('hurry');
+    expect(aborted).toHaveBeenCalledWith('hurry');
+    expect(gate.verdicts).toEqual(['ignored']);
+  });
+});
+
+describe('untilAbort', () => {
+  it('rejects at once when the scope has aborted already', async () => {
+    const scope = new AbortScope();
+    scope.abort('gone');
+    await expect(untilAbort(never, scope)).rejects.toBe('gone');
+    await expect(untilAbort(Promise.reject(new Error('too')), scope)).rejects.toBe('gone');
+  });
+});

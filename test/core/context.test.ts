@@ -1,0 +1,202 @@
+import { type Context, derive, type Policy, pipeline, type Tier } from 'evenkeel';
+import { type ManualClock, manualClock } from 'evenkeel/testing';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { RecordingGate } from '../simulation/recording-gate.js';
+
+let clock: ManualClock;
+beforeEach(() => {
+  clock = manualClock(1_000);
+});
+
+const setting = (changes: Partial<Context>): Policy => ({
+  name: 'setting',
+  run: (ctx, next) => next(derive(ctx, changes as Partial<typeof ctx>)),
+});
+
+describe('init', () => {
+  const contextOf = (init: Partial<Context>): Promise<Context> =>
+    pipeline(new RecordingGate('gate', clock)).execute((ctx) => ctx, init);
+
+  it('gives the call its facts', async () => {
+    const init = { key: 'k', tier: 1, cost: 0, deadline: 5_000, receivedAt: 900, attempt: 2 } as const;
+    expect(await contextOf(init)).toMatchObject({ ...init, startedAt: 1_000 });
+  });
+
+  it('may leave all of them out', async () => {
+    const { attempt, key, tier, cost, startedAt, receivedAt, deadline } = await contextOf({});
+    expect({ attempt, key, tier, cost, startedAt, receivedAt, deadline }).toEqual({
+      attempt: 0,
+      key: undefined,
+      tier: 3,
+      cost: 1,
+      startedAt: 1_000,
+      receivedAt: 1_000,
+      deadline: Infinity,
+    });
+  });
+
+  it.each([9, 0, -1, 2.5, NaN, '1', null, {}])('counts tier %s as 4', async (tier) => {
+    expect((await contextOf({ tier: tier as Tier })).tier).toBe(4);
+  });
+
+  it.each([1, 2, 3, 4] as const)('keeps tier %s', async (tier) => {
+    expect((await contextOf({ tier })).tier).toBe(tier);
+  });
+
+  it.each<[string, unknown]>([
+    ['cost', NaN],
+    ['cost', -1],
+    ['cost', Infinity],
+    ['cost', '1'],
+    ['cost', null],
+    ['deadline', NaN],
+    ['deadline', '5'],
+    ['deadline', null],
+    ['receivedAt', NaN],
+    ['receivedAt', Infinity],
+    ['receivedAt', new Date()],
+    ['signal', 'signal'],
+    ['signal', null],
+    ['signal', {}],
+    ['clock', manualClock()],
+  ])('refuses %s %o before a permit is taken', async (field, value) => {
+    const gate = new RecordingGate('gate', clock);
+    const fn = vi.fn();
+    for (const policies of [pipeline(gate), pipeline(setting({}), gate)]) {
+      const init = { [field]: value };
+      const error: Error = await policies.execute(fn, init).catch((e) => e);
+      expect(error.constructor === TypeError || error.constructor === RangeError).toBe(true);
+      expect(error.message).toMatch(new RegExp(`^context: ${field} must be .*, got `));
+      await expect(policies.tryExecute(fn, init)).rejects.toThrow(error.message);
+    }
+    expect(fn).not.toHaveBeenCalled();
+    expect(gate.log).toEqual([]);
+  });
+
+  it.each([null, 5, 'key', true])('refuses %s instead of an object', async (init) => {
+    await expect(pipeline().execute(() => 1, init as never)).rejects.toThrow(/^context: init must be an object, got /);
+  });
+});
+
+describe('derive', () => {
+  type Custom = Context & { user: string; trace?: { id: number } };
+  const policies = (...stack: Policy<Custom>[]) => pipeline<Custom>(new RecordingGate('gate', clock), ...stack);
+
+  it('keeps custom fields, and takes changes and new ones', async () => {
+    const trace = { id: 1 };
+    const stack = policies(
+      { name: 'a', run: (ctx, next) => next(derive(ctx, { attempt: 5 } as Partial<typeof ctx>)) },
+      { name: 'b', run: (ctx, next) => next(derive(ctx, { trace } as Partial<typeof ctx>)) },
+      { name: 'c', run: (ctx, next) => next(derive(ctx, { key: undefined } as Partial<typeof ctx>)) },
+    );
+    const ctx = await stack.execute((given) => given, { user: 'ann', key: 'k' });
+    expect([ctx.user, ctx.trace, ctx.attempt, ctx.key]).toEqual(['ann', trace, 5, undefined]);
+    expect(ctx.trace).toBe(trace);
+  });
+
+  it('changes nothing about the context that it was given', async () => {
+    await policies().execute(
+      (ctx) => {
+        const facts = () => [
+          ctx.user,
+          ctx.trace,
+          ctx.key,
+          ctx.tier,
+          ctx.cost,
+          ctx.attempt,
+          ctx.startedAt,
+          ctx.receivedAt,
+          ctx.deadline,
+        ];
+        const before = facts();
+        const changes = Object.freeze({
+          user: 'bob',
+          trace: { id: 2 },
+          key: 'other',
+          tier: 1,
+          cost: 9,
+          attempt: 3,
+          startedAt: 1,
+          receivedAt: 2,
+          deadline: 3,
+        } as const);
+        const made = derive(ctx, changes);
+        expect(made).toMatchObject(changes);
+        expect(facts()).toEqual(before);
+      },
+      { user: 'ann' },
+    );
+  });
+
+  it('keeps when the request was received and started, unless told', async () => {
+    await pipeline(new RecordingGate('gate', clock)).execute((ctx) => {
+      clock.jump(50);
+      const later = derive(ctx, { startedAt: clock.now() });
+      expect([later.startedAt, later.receivedAt]).toEqual([1_050, 1_000]);
+      expect([derive(later, {}).startedAt, derive(later, {}).receivedAt]).toEqual([1_050, 1_000]);
+    });
+  });
+
+  it('checks what it is given', async () => {
+    await pipeline(new RecordingGate('gate', clock)).execute((ctx) => {
+      expect(() => derive(ctx, { cost: -1 })).toThrow(
+        new RangeError('context: cost must be a finite number ≥ 0, got -1'),
+      );
+      expect(derive(ctx, { tier: 7 as Tier }).tier).toBe(4);
+    });
+  });
+
+  it('refuses a copy of a context', async () => {
+    await pipeline(new RecordingGate('gate', clock)).execute((ctx) => {
+      expect(() => derive({ ...ctx } as Context, {})).toThrow(
+        /^derive: ctx must be a context that a pipeline has passed on/,
+      );
+    });
+  });
+
+  it('is the only way to another context: next refuses a copy', async () => {
+    const copying: Policy = { name: 'copying', run: (ctx, next) => next({ ...ctx }) };
+    const fn = vi.fn();
+    await expect(pipeline(copying).execute(fn)).rejects.toThrow(
+      /^next: ctx must be the context it was given, or made from it by derive/,
+    );
+    expect(fn).not.toHaveBeenCalled();
+  });
+});
+
+describe('a context as the init of a pipeline further in', () => {
+  type Custom = Context & { user: string };
+
+  it('hands on key, tier, deadline and own fields, and begins anew', async () => {
+    const outer = pipeline<Custom>(new RecordingGate('outer', clock), setting({ cost: 4 }));
+    const inner = pipeline<Custom>(new RecordingGate('inner', clock), setting({}));
+    const init = { key: 'k', tier: 1, deadline: 9_000, user: 'ann' } as const;
+    const [first, second] = await outer.execute(async (ctx) => {
+      await clock.advance(30);
+      return inner.execute((mine) => [ctx, mine] as const, ctx);
+    }, init);
+    expect(second).toMatchObject({ ...init, cost: 4, startedAt: 1_030, receivedAt: 1_000 });
+    expect(first.startedAt).toBe(1_000);
+  });
+
+  it('hands on the abort', async () => {
+    const caller = new AbortController();
+    const gates = [new RecordingGate('outer', clock), new RecordingGate('inner', clock)] as const;
+    const call = pipeline(gates[0]).execute((ctx) => pipeline(gates[1]).execute(() => new Promise(() => {}), ctx), {
+      signal: caller.signal,
+    });
+    caller.abort('gave up');
+    await expect(call).rejects.toBe('gave up');
+    await clock.advance(0);
+    expect(gates.map(({ verdicts }) => verdicts)).toEqual([['ignored'], ['ignored']]);
+  });
+
+  it('may go by another clock', async () => {
+    const other = manualClock(77);
+    const inner = pipeline(new RecordingGate('inner', other));
+    const ctx = await pipeline(new RecordingGate('outer', clock)).execute((outer) =>
+      inner.execute((mine) => mine, outer),
+    );
+    expect([ctx.clock, ctx.startedAt]).toEqual([other, 77]);
+  });
+});

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { checkNumber, type NumberRule, OptionReader } from '../../src/core/validate.js';
+
+const check = (value: unknown, rule: NumberRule) => () => checkNumber('owner', 'option', value, rule);
+
+describe('checkNumber', () => {
+  it.each<[unknown, NumberRule]>([
+    [1, { min: 1 }],
+    [2, { max: 2 }],
+    [1.01, { above: 1 }],
+    [1.99, { below: 2 }],
+    [-3, { integer: true }],
+    [0, {}],
+    [Infinity, { infinite: true, min: 0 }],
+    [-Infinity, { infinite: true }],
+  ])('lets %s through %o', (value, rule) => {
+    expect(check(value, rule)()).toBe(value);
+  });
+
+  it.each<[unknown, NumberRule, string]>([
+    [0.99, { min: 1 }, 'owner: option must be a finite number ≥ 1, got 0.99'],
+    [2.01, { min: 1, max: 2 }, 'owner: option must be a finite number ≥ 1 and ≤ 2, got 2.01'],
+    [1, { above: 1 }, 'owner: option must be a finite number > 1, got 1'],
+    [2, { min: 0, below: 2 }, 'owner: option must be a finite number ≥ 0 and < 2, got 2'],
+    [1.5, { min: 1, integer: true }, 'owner: option must be a whole number ≥ 1, got 1.5'],
+    [NaN, {}, 'owner: option must be a finite number, got NaN'],
+    [NaN, { infinite: true, min: 0 }, 'owner: option must be a number ≥ 0, got NaN'],
+    [NaN, { above: 0, below: 1 }, 'owner: option must be a finite number > 0 and < 1, got NaN'],
+    [Infinity, { min: 0 }, 'owner: option must be a finite number ≥ 0, got Infinity'],
+    [-Infinity, { infinite: true, min: 0 }, 'owner: option must be a number ≥ 0, got -Infinity'],
+    [Infinity, { integer: true }, 'owner: option must be a whole number, got Infinity'],
+  ])('refuses %s by %o as out of range', (value, rule, message) => {
+    expect(check(value, rule)).toThrow(new RangeError(message));
+  });
+
+  it.each<[unknown, string]>([
+    ['5', '"5"'],
+    [null, 'null'],
+    [undefined, 'undefined'],
+    [true, 'true'],
+    [5n, '5'],
+    [{}, 'an object'],
+    [[], 'an array'],
+    [() => 5, 'a function'],
+    [Symbol('s'), 'Symbol(s)'],
+  ])('refuses %s as of another type', (value, shown) => {
+    expect(check(value, { min: 0 })).toThrow(new TypeError(`owner: option must be a finite number ≥ 0, got ${shown}`));
+  });
+});
+
+describe('OptionReader', () => {
+  it('takes the default for undefined, and not for null', () => {
+    const read = new OptionReader('owner', { a: undefined, b: null });
+    expect(read.number('a', 7, {})).toBe(7);
+    expect(() => read.number('b', 7, {})).toThrow(TypeError);
+  });
+
+  it('requires what has no default', () => {
+    expect(() => new OptionReader('owner', undefined).number('a', undefined, { above: 0 })).toThrow(
+      new TypeError('owner: a must be a finite number > 0, got undefined'),
+    );
+  });
+
+  it('takes what holds now, where an update does not give it', () => {
+    const read = new OptionReader('owner', { a: 1 }, { a: 10, b: 0 });
+    expect([read.number('a', 5, {}), read.number('b', 5, {}), read.number('c', 5, {})]).toEqual([1, 0, 5]);
+  });
+
+  it('reads each option once', () => {
+    let reads = 0;
+    const options = {
+      get a() {
+        reads++;
+        return 1;
+      },
+    };
+    const read = new OptionReader('owner', options);
+    read.number('a', 0, {});
+    read.done();
+    expect(reads).toBe(1);
+  });
+
+  it.each([null, 5, 'text', [], () => {}])('refuses %s for options', (options) => {
+    expect(() => new OptionReader('owner', options)).toThrow(/^owner: options must be an object, got /);
+  });
+
+  it('names the option that it does not know, and those that it does', () => {
+    const read = new OptionReader('owner', { a: 1, wndowMs: 1 });
+    read.number('a', 0, {});
+    read.number('windowMs', 0, {});
+    expect(() => read.done()).toThrow(new TypeError('owner: unknown option wndowMs; there are a, windowMs'));
+  });
+});
