@@ -116,9 +116,11 @@ export class Throttle {
     );
   }
 
-  /** When a call gets through whatever the callee does; in debt, as rarely as in an outage. Clock ms. */
+  /** When a call gets through whatever the callee does; while in debt, as rarely as in an outage. Clock ms. */
   get nextProbeMs(): number {
-    return this.#sentAt + (this.#rights < -1 ? LAST_PROBE_MS : this.#probeAfterMs);
+    const probeAt = this.#sentAt + this.#probeAfterMs;
+    if (this.#rights >= -1) return probeAt;
+    return Math.min(this.#sentAt + LAST_PROBE_MS, Math.max(probeAt, this.#debtUntil));
   }
 
   /** Share of the calls that are refused at present. */
