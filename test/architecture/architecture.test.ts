@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ambientProblems } from './ambient.js';
 import { importProblems, indexProblems } from './imports.js';
-import { registryProblems } from './registry.js';
+import { lockFileProblems, registryProblems } from './lock-file.js';
 import { readSources, type Source } from './source.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -136,28 +136,40 @@ describe('time and randomness of the host', () => {
   });
 });
 
-describe('registry hosts', () => {
-  it('are in no file', () => {
-    expect(all.some(({ path }) => path === 'package-lock.json')).toBe(true);
+describe('the registry', () => {
+  it('is named in no file', () => {
+    expect(all.length).toBeGreaterThan(src.length);
     expect(all.flatMap(registryProblems)).toEqual([]);
   });
 
   // In pieces, so that this file does not hold what it looks for.
-  const HOST = ['registry', 'example', 'org'].join('.');
-
   it.each([
-    ['package-lock.json', `{ "packages": { "node_modules/a": { "resolved": "file:../a" } } }`],
-    ['package-lock.json', `{ "packages": { "node_modules/a": { "resolved": "https://example.org/a.tgz" } } }`],
-    ['.npmrc', ['registry', 'https://example.org/npm'].join('=')],
-    ['docs/a.md', `see https://${HOST}/a`],
-    ['docs/a.md', ['https://example.org/npm', 'registry/a'].join('-')],
-  ])('refuses: %s with %s', (path, text) => {
-    expect(registryProblems({ path, text })).not.toEqual([]);
+    ['registry=', 'https://example.org/npm'],
+    ['see https://registry.', 'example.org/a'],
+    ['registry.', 'example.org'],
+    ['"registry": "', 'https://example.org"'],
+    ['https:', '//example.org/npm-registry/a'],
+  ])('would be found in: %s%s', (...pieces) => {
+    expect(registryProblems({ path: 'a.md', text: pieces.join('') })).not.toEqual([]);
   });
 
-  it('accepts the word and other addresses', () => {
+  it('is not in the word, nor in other addresses', () => {
     const text =
       'omit-lockfile-registry-resolved=true; registry.metrics.reset(); https://sre.google/sre-book/overload/';
     expect(registryProblems({ path: '.npmrc', text })).toEqual([]);
+  });
+});
+
+describe('the lock file', () => {
+  it('has what npm ci needs, and no sources', () => {
+    expect(lockFileProblems(all.find(({ path }) => path === 'package-lock.json')?.text ?? '')).toEqual([]);
+  });
+
+  it.each([
+    ['says where', { 'node_modules/a': { version: '1.0.0', resolved: 'file:../a.tgz' } }],
+    ['missing', { 'node_modules/a': { optionalDependencies: { 'a-linux': '1.0.0' } } }],
+    ['missing', { 'node_modules/a': { optionalDependencies: { 'a-linux': '1' } }, 'node_modules/a-linux': {} }],
+  ])('refuses what it %s', (problem, packages) => {
+    expect(lockFileProblems(JSON.stringify({ packages }))).toEqual([expect.stringContaining(problem)]);
   });
 });
