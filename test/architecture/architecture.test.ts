@@ -145,10 +145,10 @@ describe('the registry', () => {
   // In pieces, so that this file does not hold what it looks for.
   it.each([
     ['registry=', 'https://example.org/npm'],
-    ['see https://registry.', 'example.org/a'],
+    ['see https://reg', 'istry.example.org/a'],
     ['registry.', 'example.org'],
     ['"registry": "', 'https://example.org"'],
-    ['https:', '//example.org/npm-registry/a'],
+    ['https://example.org/npm-reg', 'istry/a'],
   ])('would be found in: %s%s', (...pieces) => {
     expect(registryProblems({ path: 'a.md', text: pieces.join('') })).not.toEqual([]);
   });
