@@ -3,6 +3,7 @@ import {
   type Context,
   derive,
   dynamicTimeout,
+  type Gate,
   type Policy,
   pipeline,
   RejectedError,
@@ -291,8 +292,11 @@ describe('clock reads', () => {
     return count;
   }
   /** A gate that never looks at the clock by itself. */
-  const quiet = (name: string, of: Clock, usesElapsed: boolean | undefined, admit = true): Policy => ({
-    ...{ name, clock: of, reason: 'rate_limited', usesElapsed },
+  const quiet = (name: string, of: Clock, usesElapsed: boolean | undefined, admit = true): Gate => ({
+    name,
+    clock: of,
+    reason: 'rate_limited',
+    usesElapsed,
     tryAcquire: () => admit,
     release: () => {},
     retryAfterMs: () => 0,

@@ -1,0 +1,241 @@
+/**
+ * Every option of every factory, out of range and of the wrong type: the message names the factory, the option, the
+ * value and what is allowed. A new primitive joins by one line of FACTORIES.
+ */
+import { circuitBreaker, dynamicTimeout, keyed, type Policy, pipeline } from 'evenkeel';
+import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
+import { describe, expect, it } from 'vitest';
+
+/**
+ * What an option may be, with the bounds in the words of the message: `whole`, then bounds as `≥ 1` and `< limitMs`
+ * (an option of `valid`); `or` and a word that is allowed beside numbers; words with `|` between; or one of the names
+ * in KINDS.
+ */
+type Rule = string;
+type Options = Record<string, unknown>;
+
+interface Factory {
+  make: (options: never) => unknown;
+  /** Options that are enough, each at a value that its rule allows. */
+  valid: Options;
+  rules: Record<string, Rule>;
+  /** What `update` takes, with values that change the behaviour. */
+  update?: Options;
+}
+
+const COMMON = { name: 'name', clock: 'clock', random: 'function', observer: 'function', classify: 'function' };
+const GATE = { ...COMMON, mode: 'enforce | shadow | off', captureStack: 'boolean' };
+
+// biome-ignore format: one line a factory
+const FACTORIES: Record<string, Factory> = {
+  circuitBreaker: { make: circuitBreaker, valid: {}, rules: { k: '≥ 1', windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', minRequests: '≥ 0', recovery: 'fast | sre', ...GATE }, update: { k: 50, minRequests: 1_000, mode: 'off' } },
+  dynamicTimeout: { make: dynamicTimeout, valid: { limitMs: 100, maxMs: 200 }, rules: { limitMs: '> 0 ≤ 2147483647', maxMs: '≥ limitMs ≤ 2147483647', averageMs: '≥ 0 < limitMs', samples: '≥ 1', seedMs: '≥ 0 or first', ...COMMON }, update: { limitMs: 60, maxMs: 400, averageMs: 30 } },
+  keyed: { make: (options: never) => keyed(() => circuitBreaker(), options), valid: {}, rules: { maxKeys: 'whole ≥ 1 ≤ 10000000', name: 'name' } },
+};
+
+interface Bad {
+  value: unknown;
+  error: typeof TypeError | typeof RangeError;
+  /** What the message must say is allowed. */
+  allowed: RegExp;
+}
+
+const FUNCTION = (): number => 0;
+const wrongTypes = (allowed: RegExp, ...values: unknown[]): Bad[] =>
+  values.map((value) => ({ value, error: TypeError, allowed }));
+
+const KINDS: Record<string, Bad[]> = {
+  name: wrongTypes(/a string/, 5, null, '', {}, FUNCTION),
+  function: wrongTypes(/a function/, 5, null, 'random', {}),
+  boolean: wrongTypes(/true or false/, 0, 1, null, 'true', {}),
+  clock: wrongTypes(
+    /an object with now, setTimer, clearTimer/,
+    5,
+    null,
+    'clock',
+    FUNCTION,
+    {},
+    { now: FUNCTION, setTimer: FUNCTION },
+  ),
+};
+
+const quote = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
+function badWords(rule: Rule): Bad[] {
+  const words = rule.split(' | ');
+  const allowed = new RegExp(words.map((word) => `.*'${word}'`).join(''));
+  const others = ['', `${words[0]} `, words[0]?.toUpperCase(), 'constructor'];
+  return [
+    ...others.map((value) => ({ value, error: RangeError, allowed })),
+    ...wrongTypes(allowed, 0, null, true, [words[0]], FUNCTION),
+  ];
+}
+
+function badNumbers(rule: Rule, valid: Options): Bad[] {
+  const [numbers = '', word] = rule.split(' or ');
+  const bounds = [...numbers.matchAll(/([≥>≤<]) (\S+)/g)].map(([, sign = '', bound = '']) => {
+    const value = Number(valid[bound] ?? bound);
+    expect(value, `the rule '${rule}'`).not.toBeNaN();
+    return { sign, value };
+  });
+  const texts = bounds.map(({ sign, value }) => quote(`${sign} ${value}`));
+  const allowed = new RegExp(
+    [numbers.includes('whole') ? 'a whole number' : 'number', ...texts, ...(word ? [`'${word}'`] : [])].join('.*'),
+  );
+  const outside = bounds.flatMap(({ sign, value }) => {
+    const step = Math.max(Number.MIN_VALUE, Math.abs(value) * 2 ** -40);
+    if (sign === '≥') return [value - step, value - 1];
+    if (sign === '>') return [value, value - 1];
+    return sign === '≤' ? [value + step, value + 1] : [value, value + 1];
+  });
+  const values = [NaN, Infinity, -Infinity, ...outside, ...(numbers.includes('whole') ? [1.5] : [])];
+  return [
+    ...values.map((value) => ({ value, error: RangeError, allowed })),
+    ...wrongTypes(allowed, null, '5', '', true, 5n, {}, [5], FUNCTION, Symbol('5'), new Date(5)),
+    ...(word ? wrongTypes(allowed, word.toUpperCase()) : []),
+  ];
+}
+
+function badValues(rule: Rule, valid: Options): Bad[] {
+  return KINDS[rule] ?? (rule.includes(' | ') ? badWords(rule) : badNumbers(rule, valid));
+}
+
+/** How a message shows a value. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
+
+function expectRefusal(call: () => unknown, owner: string, option: string, { value, error, allowed }: Bad): void {
+  let thrown: unknown;
+  try {
+    call();
+  } catch (e) {
+    thrown = e;
+  }
+  const what = `${owner} with ${option}: ${shown(value)}`;
+  expect(thrown, what).toBeInstanceOf(error);
+  const { message } = thrown as Error;
+  const form = new RegExp(`^${quote(owner)}: ${option} must be (.*), got ${quote(shown(value))}$`);
+  expect(message, what).toMatch(form);
+  expect(message.match(form)?.[1], what).toMatch(allowed);
+}
+
+describe.each(Object.entries(FACTORIES))('%s', (factory, { make, valid, rules, update }) => {
+  const build = make as (options?: unknown) => unknown;
+
+  it.each(Object.entries(rules))('refuses a bad %s (%s)', (option, rule) => {
+    const bad = badValues(rule, valid);
+    expect(bad.length).toBeGreaterThan(3);
+    for (const one of bad) expectRefusal(() => build({ ...valid, [option]: one.value }), factory, option, one);
+  });
+
+  it('refuses what is no object of options', () => {
+    for (const options of [null, 5, 'options', true, [], FUNCTION]) {
+      expect(() => build(options)).toThrow(
+        new TypeError(`${factory}: options must be an object, got ${shown(options)}`),
+      );
+    }
+  });
+
+  it('refuses an option that it does not know, and names those that it does', () => {
+    for (const unknown of ['windwMs', 'NAME', ' name', 'toString']) {
+      let message = '';
+      try {
+        build({ ...valid, [unknown]: 1 });
+      } catch (error) {
+        expect(error).toBeInstanceOf(TypeError);
+        message = (error as Error).message;
+      }
+      const [start, known = ''] = message.split('; there are ');
+      expect(start).toBe(`${factory}: unknown option ${unknown}`);
+      expect(known.split(', ').sort()).toEqual(Object.keys(rules).sort());
+    }
+  });
+
+  it('requires what has no default, and nothing else', () => {
+    for (const option of Object.keys(valid)) {
+      const { [option]: _, ...rest } = valid;
+      expect(() => build(rest)).toThrow(new RegExp(`^${factory}: ${option} must be .*, got undefined$`));
+    }
+    if (Object.keys(valid).length === 0) build();
+    build(Object.fromEntries([...Object.keys(rules).map((option) => [option, undefined]), ...Object.entries(valid)]));
+  });
+
+  it('reads each option once, and changes none', () => {
+    const reads: string[] = [];
+    const options = Object.freeze({ ...valid });
+    build(
+      new Proxy(options, {
+        get(target, option) {
+          reads.push(String(option));
+          return Reflect.get(target, option);
+        },
+      }),
+    );
+    expect(reads.sort()).toEqual(Object.keys(rules).sort());
+  });
+
+  if (update === undefined) return;
+
+  /** What 300 calls of all kinds show of its settings. */
+  async function behaviour(turn: (policy: Updatable) => void): Promise<string> {
+    const clock: ManualClock = manualClock();
+    const random = seededRandom(5);
+    const policy = build({ ...valid, ...(rules.clock && { clock }), ...(rules.random && { random }) }) as Updatable;
+    const policies = pipeline(policy);
+    const log: unknown[] = [];
+    const call = async (i: number): Promise<void> => {
+      const result = await policies
+        .tryExecute(async () => {
+          await new Promise<void>((resolve) => {
+            clock.setTimer(resolve, (i * 7) % 150);
+          });
+          if (i % 5 > 0) throw new Error('callee failed');
+        })
+        .catch(String);
+      log.push([i, clock.now(), result, policy.snapshot()]);
+    };
+    for (let i = 0; i < 300; i++) {
+      if (i === 2) turn(policy);
+      void call(i);
+      await clock.advance(20);
+    }
+    await clock.advance(1_000);
+    return JSON.stringify(log);
+  }
+  type Updatable = Policy & { update: (options: unknown) => void; snapshot: () => unknown };
+
+  it('update: takes good values, each of which makes a difference', async () => {
+    const before = await behaviour(() => {});
+    expect(await behaviour((policy) => policy.update({}))).toBe(before);
+    for (const [option, value] of Object.entries(update)) {
+      expect([option, (await behaviour((policy) => policy.update({ [option]: value }))) === before]).toEqual([
+        option,
+        false,
+      ]);
+    }
+  });
+
+  it('update: refuses bad values, and leaves the settings as they were', async () => {
+    const before = await behaviour(() => {});
+    const owner = `${factory}.update`;
+    const after = await behaviour((policy) => {
+      for (const option of Object.keys(update)) {
+        // The bounds that hold are those of the other options of the same update.
+        const bounds = { ...valid, ...update };
+        for (const one of badValues(rules[option] as Rule, bounds)) {
+          expectRefusal(() => policy.update({ ...update, [option]: one.value }), owner, option, one);
+        }
+      }
+      for (const unknown of ['windwMs', ...Object.keys(rules).filter((option) => !(option in update))]) {
+        expect(() => policy.update({ ...update, [unknown]: undefined })).toThrow(`${owner}: unknown option ${unknown}`);
+      }
+      for (const options of [null, 5, []])
+        expect(() => policy.update(options)).toThrow(`${owner}: options must be an object`);
+    });
+    expect(after).toBe(before);
+  });
+});
