@@ -79,10 +79,10 @@ class TimedCall<R> extends AbortScope {
   readonly #ctx: Context;
   readonly #resolve: (value: R) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #outer: Abortable | undefined;
   readonly #timeoutMs: number;
-  readonly #timer: TimerHandle;
-  readonly #giveUp: (() => void) | undefined;
+  readonly #outer: Abortable | undefined;
+  #giveUp: (() => void) | undefined;
+  #timer: TimerHandle;
   #pending = true;
 
   constructor(owner: EmaTimeout, ctx: Context, resolve: (value: R) => void, reject: (error: unknown) => void) {
@@ -93,8 +93,12 @@ class TimedCall<R> extends AbortScope {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#timeoutMs = owner.timeoutMs();
-    this.#timer = timerAt(ctx.clock, () => this.#timeOut(), ctx.startedAt + this.#timeoutMs);
     this.#outer = abortableOf(ctx);
+  }
+
+  start(): void {
+    const { clock, startedAt } = this.#ctx;
+    this.#timer = timerAt(clock, () => this.#timeOut(), startedAt + this.#timeoutMs);
     if (this.#outer !== undefined) {
       this.#giveUp = () => this.#stop(this.#outer?.reason);
       this.#outer.add(this.#giveUp);
@@ -167,7 +171,9 @@ class EmaTimeout implements DynamicTimeout {
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       const call = new TimedCall(this, ctx, resolve, reject);
-      callNext(deriveAbortable(ctx, call), next).then(
+      const inner = deriveAbortable(ctx, call);
+      call.start();
+      callNext(inner, next).then(
         (value) => call.answer(true, value),
         (error: unknown) => call.answer(false, error),
       );

@@ -45,7 +45,8 @@ function byHand(steps: readonly Step[], { k, windowMs, buckets, minRequests }: R
     const inWindow = events.filter(({ bucket }) => head - bucket < (buckets as number));
     const requests = inWindow.length;
     const accepts = inWindow.filter(({ accepted }) => accepted).length;
-    const p = requests < (minRequests as number) ? 0 : Math.max(0, (requests - (k as number) * accepts) / (requests + 1));
+    const p =
+      requests < (minRequests as number) ? 0 : Math.max(0, (requests - (k as number) * accepts) / (requests + 1));
     events.push({ bucket: bucketOf(at), accepted: roll >= p && ok });
     return p;
   });
@@ -110,7 +111,14 @@ describe("recovery: 'sre'", () => {
 
   it('tells until when the window stays as it is', () => {
     const clock = manualClock(100);
-    const breaker = circuitBreaker({ recovery: 'sre', clock, random: () => 0, windowMs: 1_000, buckets: 10, minRequests: 1 });
+    const breaker = circuitBreaker({
+      recovery: 'sre',
+      clock,
+      random: () => 0,
+      windowMs: 1_000,
+      buckets: 10,
+      minRequests: 1,
+    });
     expect(breaker.retryAfterMs()).toBe(0);
     breaker.tryAcquire();
     breaker.release('failure', 0);
@@ -195,7 +203,9 @@ for (const recovery of ['fast', 'sre'] as const)
       controller.abort(new Error('gone'));
       await expect(hanging).rejects.toThrow('gone');
       expect(breaker.snapshot().requests).toBe(0);
-      await expect(guarded.execute(() => Promise.reject(new TimeoutError('t', 5)))).rejects.toThrow('t gave up after 5 ms');
+      await expect(guarded.execute(() => Promise.reject(new TimeoutError('t', 5)))).rejects.toThrow(
+        't gave up after 5 ms',
+      );
       expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 0 });
     });
 
@@ -244,7 +254,10 @@ describe("recovery: 'fast'", () => {
   it('tells its state, when it changes', () => {
     const clock = manualClock();
     const events: unknown[] = [];
-    const breaker = circuitBreaker({ clock, observer: (event) => event.type === 'circuit_state' && events.push(event) });
+    const breaker = circuitBreaker({
+      clock,
+      observer: (event) => event.type === 'circuit_state' && events.push(event),
+    });
     for (let i = 0; i < 10; i++) {
       breaker.tryAcquire();
       breaker.release('failure', 0);

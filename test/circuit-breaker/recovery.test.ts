@@ -16,7 +16,12 @@ describe('a total outage', () => {
           for (const seed of [1, 2, 3]) {
             const from = 15 * SECOND;
             const calls = offer(fast, {
-              durationMs: 60 * SECOND, perSecond, arrivals, latencyMs, seed, callee: outage(from, Infinity),
+              durationMs: 60 * SECOND,
+              perSecond,
+              arrivals,
+              latencyMs,
+              seed,
+              callee: outage(from, Infinity),
             });
             const afterTwoWindows = from + 20 * SECOND;
             expect(mostInASecond(calls, afterTwoWindows)).toBeLessThanOrEqual(2);
@@ -26,7 +31,12 @@ describe('a total outage', () => {
 
   it('the bare formula lets a second pass without a probe', () => {
     const calls = offer(sre, {
-      durationMs: 60 * SECOND, perSecond: 100, arrivals: 'poisson', latencyMs: 20, seed: 1, callee: outage(0, Infinity),
+      durationMs: 60 * SECOND,
+      perSecond: 100,
+      arrivals: 'poisson',
+      latencyMs: 20,
+      seed: 1,
+      callee: outage(0, Infinity),
     });
     expect(longestGap(calls, 20 * SECOND, 59 * SECOND)).toBeGreaterThan(SECOND);
   });
@@ -41,7 +51,12 @@ describe('recovery', () => {
             const from = 15 * SECOND;
             const well = from + outageMs;
             const calls = offer(fast, {
-              durationMs: well + 20 * SECOND, perSecond, arrivals, latencyMs, seed: latencyMs, callee: outage(from, well),
+              durationMs: well + 20 * SECOND,
+              perSecond,
+              arrivals,
+              latencyMs,
+              seed: latencyMs,
+              callee: outage(from, well),
             });
             expect(refusedRatio(calls, well + 3 * SECOND, well + 20 * SECOND)).toBe(0);
             const reported = calls.filter((call) => call.at > well + 3 * SECOND).map((call) => call.rejectProbability);
@@ -53,14 +68,27 @@ describe('recovery', () => {
     const from = 15 * SECOND;
     const well = from + 60 * SECOND;
     const calls = offer(sre, {
-      durationMs: well + 60 * SECOND, perSecond: 100, arrivals: 'constant', latencyMs: 20, seed: 1, callee: outage(from, well),
+      durationMs: well + 60 * SECOND,
+      perSecond: 100,
+      arrivals: 'constant',
+      latencyMs: 20,
+      seed: 1,
+      callee: outage(from, well),
     });
     expect(refusedRatio(calls, well + 3 * SECOND, well + 10 * SECOND)).toBeGreaterThan(0.9);
   });
 });
 
 describe('a callee that takes C a second', () => {
-  const cases = [[200, 50], [500, 50], [500, 100], [1_000, 50], [1_000, 100], [1_000, 250], [1_000, 400]] as const;
+  const cases = [
+    [200, 50],
+    [500, 50],
+    [500, 100],
+    [1_000, 50],
+    [1_000, 100],
+    [1_000, 250],
+    [1_000, 400],
+  ] as const;
   for (const [perSecond, capacity] of cases)
     for (const arrivals of ARRIVALS)
       it(`C = ${capacity} of ${perSecond}/s, ${arrivals}: never more than 1.1·k·C in any second, and all it can take`, () => {
@@ -88,7 +116,12 @@ describe('a callee that takes C a second', () => {
             const well = 15 * SECOND + outageMs;
             const callee = outage(15 * SECOND, well, limitedTo(capacity));
             const calls = offer(fast, {
-              durationMs: well + 30 * SECOND, perSecond, arrivals, latencyMs, seed: outageMs, callee,
+              durationMs: well + 30 * SECOND,
+              perSecond,
+              arrivals,
+              latencyMs,
+              seed: outageMs,
+              callee,
             });
             expect(mostInASecond(calls, well)).toBeLessThanOrEqual(1.1 * 2 * capacity);
             const taken = calls.filter((call) => call.taken && call.at > well + 3 * SECOND).length;
@@ -100,9 +133,18 @@ describe('a callee that takes C a second', () => {
     for (const capacity of [450, 490, 505]) {
       const states: string[] = [];
       const observed = (clock: Clock, random: () => number) =>
-        circuitBreaker({ clock, random, observer: (event) => event.type === 'circuit_state' && states.push(event.state) });
+        circuitBreaker({
+          clock,
+          random,
+          observer: (event) => event.type === 'circuit_state' && states.push(event.state),
+        });
       offer(observed, {
-        durationMs: 60 * SECOND, perSecond: 1_000, arrivals: 'poisson', latencyMs: 20, seed: 1, callee: limitedTo(capacity),
+        durationMs: 60 * SECOND,
+        perSecond: 1_000,
+        arrivals: 'poisson',
+        latencyMs: 20,
+        seed: 1,
+        callee: limitedTo(capacity),
       });
       expect(states.length).toBeLessThanOrEqual(1);
     }
@@ -113,7 +155,14 @@ describe('a healthy callee', () => {
   it('is never refused, whatever the arrivals', () => {
     for (const arrivals of ARRIVALS)
       for (const latencyMs of [0, 50, 5_000]) {
-        const calls = offer(fast, { durationMs: 30 * SECOND, perSecond: 500, arrivals, latencyMs, seed: 1, callee: () => true });
+        const calls = offer(fast, {
+          durationMs: 30 * SECOND,
+          perSecond: 500,
+          arrivals,
+          latencyMs,
+          seed: 1,
+          callee: () => true,
+        });
         expect(refusedRatio(calls, 0, 30 * SECOND)).toBe(0);
       }
   });
@@ -128,9 +177,20 @@ describe('a healthy callee', () => {
 });
 
 it('a flapping callee is always found well again', () => {
-  for (const [upMs, downMs] of [[1_000, 1_000], [5_000, 5_000], [300, 700]] as const) {
+  for (const [upMs, downMs] of [
+    [1_000, 1_000],
+    [5_000, 5_000],
+    [300, 700],
+  ] as const) {
     const callee = (at: number) => at > 100 * SECOND || at % (upMs + downMs) < upMs;
-    const calls = offer(fast, { durationMs: 120 * SECOND, perSecond: 300, arrivals: 'poisson', latencyMs: 5, seed: 1, callee });
+    const calls = offer(fast, {
+      durationMs: 120 * SECOND,
+      perSecond: 300,
+      arrivals: 'poisson',
+      latencyMs: 5,
+      seed: 1,
+      callee,
+    });
     expect(refusedRatio(calls, 103 * SECOND, 120 * SECOND)).toBe(0);
   }
 });
