@@ -105,9 +105,10 @@ export class CallContext implements Context {
   }
 
   get signal(): AbortSignal {
-    // With nothing that can abort the call: a signal that never does, the same for all of the call's contexts.
-    const source = this.#abortable ?? (this.#root.#abortable ??= new SignalScope(new AbortController().signal));
-    return source.signal;
+    if (this.#abortable !== undefined) return this.#abortable.signal;
+    // Nothing can abort the call: a signal that never does, the same for all of the call's contexts.
+    this.#root.#abortable ??= new SignalScope(new AbortController().signal);
+    return this.#root.#abortable.signal;
   }
 
   get receivedAt(): number {
@@ -165,7 +166,9 @@ export class CallContext implements Context {
       if (#root in ctx && ctx.#abortable !== undefined) ctx.#abortable.abandons = true;
     };
     noteRefusal = (ctx, error) => {
-      if (#root in ctx) (ctx.#root.#refusals ??= []).push(error);
+      if (!(#root in ctx)) return;
+      ctx.#root.#refusals ??= [];
+      ctx.#root.#refusals.push(error);
     };
     wasRefused = (ctx, error): error is RejectedError =>
       #root in ctx && (ctx.#root.#refusals?.includes(error as RejectedError) ?? false);

@@ -37,15 +37,16 @@ export class RejectedError extends Error implements Rejection {
   declare readonly reason: Reason;
   declare readonly retryAfterMs: number;
 
+  // biome-ignore lint/correctness/noUnreachableSuper: `super` is what takes the trace
   constructor(rejection: Rejection, captureStack = false) {
     let made: RejectedError;
     if (captureStack) {
       super(explain(rejection));
       made = this;
     } else {
-      // Without `super` no trace is taken; a constructor may return another object instead.
       made = Object.create(new.target.prototype);
     }
+    // biome-ignore lint/correctness/noConstructorReturn: an object that `super` has not made
     return Object.assign(made, rejection);
   }
 

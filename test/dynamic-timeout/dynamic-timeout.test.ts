@@ -134,7 +134,7 @@ describe('a call', () => {
     });
     return { clock, events, timeout, guarded: pipeline(timeout) };
   };
-  const after = (clock: ReturnType<typeof manualClock>, ms: number, end: () => unknown = () => 'late') =>
+  const later = (clock: ReturnType<typeof manualClock>, ms: number, end: () => unknown = () => 'late') =>
     new Promise((resolve, reject) =>
       clock.setTimer(() => {
         try {
@@ -150,7 +150,7 @@ describe('a call', () => {
     let signal: AbortSignal | undefined;
     const call = guarded.execute((ctx) => {
       signal = ctx.signal;
-      return after(clock, 201);
+      return later(clock, 201);
     });
     const caught = call.catch((error: unknown) => error);
     await clock.advance(199.9);
@@ -178,7 +178,7 @@ describe('a call', () => {
     const { clock, guarded } = setUp();
     const caught = guarded
       .execute(() =>
-        after(clock, 300, () => {
+        later(clock, 300, () => {
           throw new Error('late');
         }),
       )
@@ -189,13 +189,13 @@ describe('a call', () => {
 
   it('that answers in time counts with its response time, a failure too, and leaves no timer', async () => {
     const { clock, timeout, guarded } = setUp({ seedMs: 50 });
-    const answered = guarded.execute(() => after(clock, 81, () => 'in time'));
+    const answered = guarded.execute(() => later(clock, 81, () => 'in time'));
     await clock.advance(81);
     await expect(answered).resolves.toBe('in time');
     expect(timeout.snapshot().emaMs).toBeCloseTo((81 * 2) / 81 + (50 * 79) / 81, 9);
     const failed = guarded
       .execute(() =>
-        after(clock, 10, () => {
+        later(clock, 10, () => {
           throw new Error('no');
         }),
       )
