@@ -1,0 +1,38 @@
+import { ConsecutiveBreaker, circuitBreaker as cockatiel, handleAll, TimeoutStrategy, timeout, wrap } from 'cockatiel';
+import { circuitBreaker, dynamicTimeout, pipeline } from 'evenkeel';
+import Opossum from 'opossum';
+import type { Group } from '../case.js';
+import { thenAndClockFloor } from './floors.js';
+
+/** Both, around a callee that answers at once. */
+export const breakerAndTimeout: Group = {
+  name: 'breaker + timeout',
+  cases: [
+    thenAndClockFloor,
+    {
+      name: 'evenkeel',
+      kind: 'ours',
+      setup({ up }) {
+        const guarded = pipeline(circuitBreaker(), dynamicTimeout({ limitMs: 500, maxMs: 1_000 }));
+        return () => guarded.execute(up);
+      },
+    },
+    {
+      name: 'opossum, timeout: 1000',
+      kind: 'peer',
+      setup({ up }) {
+        const breaker = new Opossum(up, { timeout: 1_000 });
+        return () => breaker.fire();
+      },
+    },
+    {
+      name: 'cockatiel, cooperative',
+      kind: 'peer',
+      setup({ up }) {
+        const breaker = cockatiel(handleAll, { halfOpenAfter: 10_000, breaker: new ConsecutiveBreaker(5) });
+        const policy = wrap(breaker, timeout(1_000, TimeoutStrategy.Cooperative));
+        return () => policy.execute(up);
+      },
+    },
+  ],
+};

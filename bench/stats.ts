@@ -1,0 +1,14 @@
+/** The value below which `share` of the values lie, interpolated. */
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const place = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(place)] ?? Number.NaN;
+  const above = sorted[Math.ceil(place)] ?? Number.NaN;
+  return below + (above - below) * (place % 1);
+}
+
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** Half the distance between the quartiles, as a share of the median: half of the rounds are at most so far off. */
+export const spreadRatio = (values: readonly number[]): number =>
+  (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / median(values);

@@ -1,0 +1,88 @@
+/** The figures that the library set out to reach. */
+import { bestPeer, find, type Run, ratios } from './results.js';
+import { median } from './stats.js';
+
+export interface Target {
+  path: string;
+  text: string;
+  /** One figure a round; undefined = not part of this run. */
+  measure(run: Run): number[] | undefined;
+  bound: number;
+  isAtMost: boolean;
+}
+
+export interface Verdict {
+  target: Target;
+  measured: number;
+  least: number;
+  most: number;
+  /** By what share the bound is missed; ≤ 0 = met. */
+  missedByRatio: number;
+}
+
+function timesAsLong(run: Run, id: string, thanId: string | undefined): number[] | undefined {
+  const a = find(run, id);
+  const b = find(run, thanId);
+  return a && b && ratios(a, b);
+}
+
+const slower = (path: string, id: string, floorId: string, bound: number): Target => ({
+  path,
+  text: `≤ ${bound} × ${floorId.split(' / ')[1]}`,
+  measure: (run) => timesAsLong(run, id, floorId),
+  bound,
+  isAtMost: true,
+});
+
+const faster = (path: string, id: string, peerId: string, bound: number): Target => ({
+  path,
+  text: `≥ ${bound} × faster than ${peerId.split(' / ')[1]}`,
+  measure: (run) => timesAsLong(run, peerId, id),
+  bound,
+  isAtMost: false,
+});
+
+const fasterThanPeers = (path: string, id: string, bound: number): Target => ({
+  path,
+  text: `≥ ${bound} × faster than the best peer`,
+  measure: (run) => {
+    const peer = bestPeer(run, id.split(' / ')[0] as string);
+    return peer && timesAsLong(run, peer.id, id);
+  },
+  bound,
+  isAtMost: false,
+});
+
+const bytes = (path: string, id: string, bound: number): Target => ({
+  path,
+  text: `≤ ${bound.toLocaleString('en')} B a call`,
+  measure: (run) => find(run, id)?.bytesByRound,
+  bound,
+  isAtMost: true,
+});
+
+const success = 'breaker success / evenkeel';
+
+export const targets: Target[] = [
+  slower('breaker, success', success, 'breaker success / fn().then(ok, fail) + clock', 1.2),
+  faster('breaker, success', success, 'breaker success / cockatiel SamplingBreaker', 1.7),
+  fasterThanPeers('refusal as a rejected promise', 'breaker refusal / evenkeel, execute', 8),
+  fasterThanPeers('refusal by `tryExecute`', 'breaker refusal / evenkeel, tryExecute', 25),
+  fasterThanPeers('refusal by `tryAcquire`', 'breaker refusal / evenkeel, tryAcquire', 60),
+  // What performance.now itself allocates.
+  bytes('refusal by `tryAcquire`', 'breaker refusal / evenkeel, tryAcquire', 16),
+  fasterThanPeers('timeout, success', 'timeout success / evenkeel', 4),
+  faster('breaker + timeout', 'breaker + timeout / evenkeel', 'breaker + timeout / opossum, timeout: 1000', 3),
+  bytes('breaker + timeout', 'breaker + timeout / evenkeel', 1_000),
+];
+
+/** Of the targets that this run has measured. */
+export function verdicts(run: Run): Verdict[] {
+  return targets.flatMap((target) => {
+    const figures = target.measure(run);
+    if (figures === undefined) return [];
+    const measured = median(figures);
+    const missedByRatio = (target.isAtMost ? measured / target.bound : target.bound / measured) - 1;
+    return { target, measured, least: Math.min(...figures), most: Math.max(...figures), missedByRatio };
+  });
+}
