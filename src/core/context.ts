@@ -2,7 +2,7 @@ import { type Abortable, type AbortScope, SignalScope } from './abort.js';
 import type { Clock } from './clock.js';
 import type { RejectedError } from './errors.js';
 import { rejectSoon, untilAbort } from './settle.js';
-import { checkNumber } from './validate.js';
+import { checkNumber, invalid } from './validate.js';
 
 /** How important a call is: 1 = most critical, 4 = first to be shed. Unknown values count as 4. */
 export type Tier = 1 | 2 | 3 | 4;
@@ -91,6 +91,7 @@ export class CallContext implements Context {
   static begin(clock: Clock, fn: UserFunction, init: Partial<Context> | undefined): CallContext {
     const ctx = new CallContext(clock, clock.now(), fn, undefined, undefined);
     if (init !== undefined) {
+      if (typeof init !== 'object' || init === null) invalid('context', 'init', 'an object', init, true);
       if (DERIVE in init) {
         // That call began at another time, perhaps by another clock.
         ctx.#abortable = (init as Internal)[ABORTABLE];
@@ -136,7 +137,7 @@ export class CallContext implements Context {
       const value: unknown = changes[field as keyof Context];
       // Not given, except for a key, which may be taken away.
       if (value === undefined && field !== 'key') continue;
-      if (field === 'signal') this.#abortable = new SignalScope(value as AbortSignal);
+      if (field === 'signal') this.#abortable = new SignalScope(checkSignal(value));
       else if (field === 'receivedAt') this.#receivedAt = checkNumber('context', field, value, {});
       else (this as Record<string, unknown>)[field] = value;
     }
@@ -173,6 +174,12 @@ export class CallContext implements Context {
     wasRefused = (ctx, error): error is RejectedError =>
       #root in ctx && (ctx.#root.#refusals?.includes(error as RejectedError) ?? false);
   }
+}
+
+function checkSignal(value: unknown): AbortSignal {
+  // Not by `instanceof`: some clients bring their own.
+  if (typeof (value as AbortSignal | null)?.addEventListener === 'function') return value as AbortSignal;
+  return invalid('context', 'signal', 'an AbortSignal', value, true);
 }
 
 function ours(ctx: Context): Internal {

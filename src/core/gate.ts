@@ -8,7 +8,7 @@ function defaultVerdict(error: unknown, ctx: Context): Verdict {
   if (isRejected(error)) return 'ignored';
   if (isTimeout(error)) return 'dropped';
   const abortable = abortableOf(ctx);
-  return abortable?.aborted && abortable.reason === error ? 'ignored' : 'failure';
+  return abortable?.aborted && Object.is(abortable.reason, error) ? 'ignored' : 'failure';
 }
 
 /** What `classify`, or the default, makes of an outcome. */
@@ -76,12 +76,7 @@ export class GateStep {
     } catch (error) {
       return this.#undo(place, ctx, error);
     }
-    try {
-      this.#release(place, ctx, false, seen);
-    } catch (error) {
-      if (error !== seen) throw error;
-    }
-    return seen;
+    return this.#release(place, ctx, undefined, seen) as Rejection;
   }
 
   #undo(taken: number, ctx: Context, error: unknown): never {
@@ -107,9 +102,10 @@ export class GateStep {
 
   /**
    * Releases the first `count` permits, innermost first, as the same gates would one around the other: what a gate
-   * throws here is the outcome that those around it see. Returns or throws the outcome.
+   * throws here is the outcome that those around it see. Returns or throws the outcome; `ok` undefined = `result` is the
+   * refusal of the gate behind them, an error only if one of them wants to see it.
    */
-  #release(count: number, ctx: Context, ok: boolean, result: unknown): unknown {
+  #release(count: number, ctx: Context, ok: boolean | undefined, result: unknown): unknown {
     let elapsedMs = 0;
     let measured = false;
     for (let i = count - 1; i >= 0; i--) {
@@ -118,12 +114,12 @@ export class GateStep {
         elapsedMs = Math.max(0, ctx.clock.now() - ctx.startedAt);
         measured = true;
       }
-      let verdict: Verdict;
+      const byDefault = ok === undefined ? 'ignored' : ok ? 'success' : defaultVerdict(result, ctx);
+      let verdict: Verdict = byDefault;
       let problem: { error: unknown } | undefined;
       try {
-        verdict = judge(gate.classify, ok, result, ctx);
+        if (gate.classify !== undefined) verdict = judge(gate.classify, ok === true, result, ctx);
       } catch (error) {
-        verdict = judge(undefined, ok, result, ctx);
         problem = { error };
       }
       try {
@@ -136,8 +132,8 @@ export class GateStep {
         result = problem.error;
       }
     }
-    if (ok) return result;
-    throw result;
+    if (ok === false) throw result;
+    return result;
   }
 }
 

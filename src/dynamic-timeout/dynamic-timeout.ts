@@ -17,7 +17,7 @@ import { TimeoutError } from '../core/errors.js';
 import { notify, type Observer } from '../core/events.js';
 import { judge } from '../core/gate.js';
 import type { Classify, CommonOptions, Next, Policy } from '../core/policy.js';
-import { callNext } from '../core/settle.js';
+import { callNext, rejectSoon } from '../core/settle.js';
 import { checkNumber, OptionReader } from '../core/validate.js';
 
 /** Options of {@link dynamicTimeout}. */
@@ -85,7 +85,13 @@ class TimedCall<R> extends AbortScope {
   #timer: TimerHandle;
   #pending = true;
 
-  constructor(owner: EmaTimeout, ctx: Context, resolve: (value: R) => void, reject: (error: unknown) => void) {
+  constructor(
+    owner: EmaTimeout,
+    ctx: Context,
+    outer: Abortable | undefined,
+    resolve: (value: R) => void,
+    reject: (error: unknown) => void,
+  ) {
     super();
     this.abandons = false;
     this.#owner = owner;
@@ -93,7 +99,7 @@ class TimedCall<R> extends AbortScope {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#timeoutMs = owner.timeoutMs();
-    this.#outer = abortableOf(ctx);
+    this.#outer = outer;
   }
 
   start(): void {
@@ -169,8 +175,10 @@ class EmaTimeout implements DynamicTimeout {
   }
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+    const outer = abortableOf(ctx);
+    if (outer?.aborted) return rejectSoon(outer.reason);
     return new Promise<R>((resolve, reject) => {
-      const call = new TimedCall(this, ctx, resolve, reject);
+      const call = new TimedCall(this, ctx, outer, resolve, reject);
       const inner = deriveAbortable(ctx, call);
       call.start();
       callNext(inner, next).then(
