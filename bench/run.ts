@@ -89,13 +89,18 @@ async function measureAll(worker: string, chosen: readonly Group[], rounds: numb
   return run;
 }
 
-/** A function that puts tables into `file`; ends the program at once where there is no place for them. */
-function tableWriter(file: string): (tables: string) => void {
+/** `file` before and after the place for the tables; ends the program where there is none. */
+function aroundTables(file: string): [before: string, after: string] {
   const text = existsSync(file) ? readFileSync(file, 'utf8') : `${BEGIN}\n${END}\n`;
   const begin = text.indexOf(BEGIN);
   const end = text.indexOf(END, begin);
   if (begin < 0 || end < 0) usageError(`${file} must have the lines "${BEGIN}" and "${END}"`);
-  return (tables) => writeFileSync(file, `${text.slice(0, begin)}${BEGIN}\n\n${tables}\n${text.slice(end)}`);
+  return [text.slice(0, begin), text.slice(end)];
+}
+
+function writeTables(file: string, tables: string): void {
+  const [before, after] = aroundTables(file);
+  writeFileSync(file, `${before}${BEGIN}\n\n${tables}\n${after}`);
 }
 
 async function main(): Promise<void> {
@@ -116,13 +121,14 @@ async function main(): Promise<void> {
   if (values.help) return console.log(USAGE);
   if (values.list) return console.log(chosen.flatMap((group) => group.cases.map((one) => idOf(group, one))).join('\n'));
 
-  const writeTables = values.markdown === undefined ? undefined : tableWriter(values.markdown);
+  // Better to hear of it now than after minutes; read again then, since the file may have been edited meanwhile.
+  if (values.markdown !== undefined) aroundTables(values.markdown);
   const run = await measureAll(await buildWorker(), chosen, rounds);
   const tables = markdown(run);
   mkdirSync(resultsDir, { recursive: true });
   writeFileSync(join(resultsDir, 'bench.json'), `${JSON.stringify(run, null, 2)}\n`);
   writeFileSync(join(resultsDir, 'bench.svg'), chart(run));
-  writeTables?.(tables);
+  if (values.markdown !== undefined) writeTables(values.markdown, tables);
   console.log(tables);
   console.error(`also in ${resultsDir}: bench.json, bench.svg`);
   if (values.strict && verdicts(run).some((one) => one.missedByRatio > 0)) process.exitCode = 1;
