@@ -1,4 +1,4 @@
-import { circuitBreaker, dynamicTimeout, pipeline } from 'evenkeel';
+import { circuitBreaker, defaultClassify, dynamicTimeout, pipeline } from 'evenkeel';
 
 async function get(url: string, signal: AbortSignal): Promise<string> {
   const response = await fetch(url, { signal });
@@ -13,7 +13,7 @@ const guard = pipeline(
   circuitBreaker({
     k: 1.1,
     // A slow answer tells of a queue long before time-outs do: the caller is served, the breaker is warned.
-    classify: ({ ok }, ctx) => (ok && ctx.clock.now() - ctx.startedAt <= 300 ? 'success' : 'dropped'),
+    classify: (outcome, ctx) => (ctx.clock.now() - ctx.startedAt > 300 ? 'dropped' : defaultClassify(outcome, ctx)),
   }),
   dynamicTimeout({ limitMs: 700, maxMs: 900 }),
 );

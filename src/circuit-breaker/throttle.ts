@@ -10,8 +10,11 @@ const EARNED_SHARE = 0.95;
  * can take another; 20 to 160 ms all hold the bounds.
  */
 const SPREAD_MS = 40;
-/** After a call that was taken the next probe comes this soon: it seeds the growth where round trips are long. */
-const FIRST_PROBE_MS = 25;
+/**
+ * After a call that was taken the next probe comes this soon: it seeds the growth where round trips are long. 25 ms would
+ * recover 0.1 to 0.4 s sooner, and be twice what the callee of the demo, at 20 a second, can take.
+ */
+const FIRST_PROBE_MS = 100;
 /** After each failed one it takes twice as long, up to this: over 500, so never three in a second; under 1,000. */
 const LAST_PROBE_MS = 550;
 /** How long unspent rights keep: a lull saves nothing up for a burst. */

@@ -11,6 +11,13 @@ function defaultVerdict(error: unknown, ctx: Context): Verdict {
   return abortable?.aborted && Object.is(abortable.reason, error) ? 'ignored' : 'failure';
 }
 
+/**
+ * The verdict where a policy has no `classify` of its own: a refusal and the caller's abort are `ignored`, a time-out is
+ * `dropped`, another throw is a `failure`, a value a `success`. For a `classify` that only adds to it.
+ */
+export const defaultClassify: Classify = (outcome, ctx) =>
+  outcome.ok ? 'success' : defaultVerdict(outcome.error, ctx);
+
 /** What `classify`, or the default, makes of an outcome. */
 export function judge(classify: Classify | undefined, ok: boolean, result: unknown, ctx: Context): Verdict {
   if (classify === undefined) return ok ? 'success' : defaultVerdict(result, ctx);

@@ -3,7 +3,7 @@ export { type Clock, systemClock, type TimerHandle } from './clock.js';
 export { type Context, derive, deriveAbortable, type Init, type Tier } from './context.js';
 export { isRejected, isTimeout, type Reason, RejectedError, type Rejection, TimeoutError } from './errors.js';
 export type { Observer, ResilienceEvent } from './events.js';
-export { runGate } from './gate.js';
+export { defaultClassify, runGate } from './gate.js';
 export { type KeyedGate, type KeyedOptions, keyed } from './keyed.js';
 export { type Pipeline, pipeline, type Result } from './pipeline.js';
 export type { Classify, CommonOptions, Gate, GateOptions, Mode, Next, Outcome, Policy, Verdict } from './policy.js';

@@ -27,8 +27,7 @@ export type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown
  */
 export type Verdict = 'success' | 'failure' | 'dropped' | 'ignored';
 
-/** Judges an outcome in place of the default: refusals and the caller's abort `ignored`, a `TimeoutError` `dropped`,
- * another throw `failure`, a value `success`. */
+/** Judges an outcome in place of `defaultClassify`. */
 export type Classify = (outcome: Outcome, ctx: Context) => Verdict;
 
 /** A policy that only admits or refuses, without waiting; adjacent gates of a pipeline run as one step. */
@@ -62,7 +61,7 @@ export interface CommonOptions {
   random?: Random;
   /** Told of refusals and changes of state, in plain data. */
   observer?: Observer;
-  /** What an outcome says about the callee. @default see {@link Classify} */
+  /** What an outcome says about the callee. @default defaultClassify */
   classify?: Classify;
 }
 
