@@ -195,6 +195,9 @@ function ours(ctx: Context): Internal {
  *
  * @throws TypeError when `ctx` is not a context that a pipeline has passed on (a spread copy is not).
  */
+export function derive<C extends Context>(ctx: C, changes: Partial<C>): C;
+/** For a policy that is generic in its context. */
+export function derive<C extends Context>(ctx: C, changes: Partial<Context>): C;
 export function derive<C extends Context>(ctx: C, changes: Partial<C>): C {
   return ours(ctx)[DERIVE](changes, undefined);
 }

@@ -7,15 +7,20 @@ import type { Random } from './random.js';
 /** The rest of the pipeline, down to the user's function. May be called again, with a context made by `derive`. */
 export type Next<C extends Context, R> = (ctx: C) => Promise<R>;
 
+/** Never there at run time: it says what a policy needs where TypeScript would not look into `run`. */
+declare const NEEDS: unique symbol;
+
 /**
  * A middleware: any object with a `name` and a `run`. `in Need` is what makes TypeScript refuse a policy that needs a
  * custom context in a pipeline that has none.
  */
 export interface Policy<in Need extends Context = Context> {
+  readonly [NEEDS]?: ((need: Need) => void) | undefined;
   readonly name: string;
   /** The clock it lives by, if it has one: all policies of a pipeline must share it. */
   readonly clock?: Clock | undefined;
-  run<C extends Need, R>(ctx: C, next: Next<C, R>): Promise<R>;
+  /** A property, because methods are compared loosely: a class with other needs would slip through. */
+  readonly run: <C extends Need, R>(ctx: C, next: Next<C, R>) => Promise<R>;
 }
 
 /** How a call ended. */
