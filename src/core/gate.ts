@@ -61,14 +61,18 @@ export class GateStep {
   }
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    const rejection = this.admit(ctx);
-    if (rejection === undefined) {
-      abandonOnAbort(ctx);
-      return this.hold(ctx, callNext(ctx, next));
+    try {
+      const rejection = this.admit(ctx);
+      if (rejection === undefined) {
+        abandonOnAbort(ctx);
+        return this.hold(ctx, callNext(ctx, next));
+      }
+      const error = toError(rejection);
+      noteRefusal(ctx, error);
+      return rejectSoon(error);
+    } catch (error) {
+      return rejectSoon(error);
     }
-    const error = toError(rejection);
-    noteRefusal(ctx, error);
-    return rejectSoon(error);
   }
 
   #refusal(place: number, ctx: Context): Rejection {
