@@ -99,7 +99,9 @@ describe('RollingWindow', () => {
             window.advance(now);
             model.advance(now);
             if (type === 'add') {
-              window.add(series, now, amount);
+              // The two ways to add to the newest bucket.
+              if (now === latest && amount % 2 === 0) window.addNow(series, amount);
+              else window.add(series, now, amount);
               model.add(series, now, amount);
             }
           }
