@@ -24,15 +24,18 @@ export interface NumberRule {
   integer?: boolean;
   /** Whether Infinity is a sensible value. */
   infinite?: boolean;
+  /** The one word that may stand in place of a number. */
+  or?: string;
 }
 
-function ruleText({ min, above, max, below, integer, infinite }: NumberRule): string {
+function ruleText({ min, above, max, below, integer, infinite, or }: NumberRule): string {
   const bounds = [];
   if (min !== undefined) bounds.push(`≥ ${min}`);
   if (above !== undefined) bounds.push(`> ${above}`);
   if (max !== undefined) bounds.push(`≤ ${max}`);
   if (below !== undefined) bounds.push(`< ${below}`);
-  return `${integer ? 'a whole number' : infinite ? 'a number' : 'a finite number'} ${bounds.join(' and ')}`.trim();
+  const number = integer ? 'a whole number' : infinite ? 'a number' : 'a finite number';
+  return `${[number, bounds.join(' and ')].join(' ').trim()}${or === undefined ? '' : ` or '${or}'`}`;
 }
 
 /** @throws when `value` breaks `rule`: TypeError for another type, RangeError for NaN and what is out of range. */
@@ -85,7 +88,7 @@ export class OptionReader {
   /** A number, or the one `word`. */
   numberOr<W extends string>(option: string, byDefault: number | W, rule: NumberRule, word: W): number | W {
     const value = this.#take(option, byDefault);
-    return value === word ? word : checkNumber(this.#owner, option, value, rule);
+    return value === word ? word : checkNumber(this.#owner, option, value, { ...rule, or: word });
   }
 
   oneOf<T extends string>(option: string, byDefault: T, allowed: readonly T[]): T {

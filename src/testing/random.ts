@@ -9,7 +9,7 @@ import { checkNumber } from '../core/validate.js';
  * @throws TypeError or RangeError for another seed
  */
 export function seededRandom(seed: number): Random {
-  checkNumber('seededRandom', 'seed', seed, { integer: true });
+  checkNumber('seededRandom', 'seed', seed, { integer: true, min: -(2 ** 53), max: 2 ** 53 });
   let a = seed | 0;
   let b = Math.floor(seed / 2 ** 32) | 0;
   let c = 0x9e3779b9 | 0;
