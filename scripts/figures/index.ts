@@ -1,0 +1,10 @@
+import { outageChart, overloadChart } from './breaker.js';
+import { limitChart, slowDownChart } from './timeout.js';
+
+/** The figures of the documentation by file name, drawn from runs of the library in virtual time: always the same. */
+export const figures = async (): Promise<Record<string, string>> => ({
+  'circuit-breaker-outage.svg': outageChart(),
+  'circuit-breaker-overload.svg': overloadChart(),
+  'dynamic-timeout-slow-down.svg': await slowDownChart(),
+  'dynamic-timeout-limit.svg': limitChart(),
+});
