@@ -21,13 +21,17 @@ export interface Clock {
   clearTimer(timer: TimerHandle): void;
 }
 
+/** Every copy of the library has a system clock of its own, and all tell the same time. */
+const SYSTEM = Symbol.for('evenkeel.systemClock');
+
 const timers = /* @__PURE__ */ new HostTimers(() => performance.now());
 
 /**
  * The host's monotonic clock (`performance.now`). All its timers share one host timer, which is `unref`ed where the
  * host can: a process with nothing else to do may end while a call waits.
  */
-export const systemClock: Clock = {
+export const systemClock: Clock & { readonly [SYSTEM]: true } = {
+  [SYSTEM]: true,
   now: () => performance.now(),
   setTimer: (fn, ms) => timers.set(fn, performance.now() + Math.max(0, ms)),
   setTimerAt: (fn, dueMs) => timers.set(fn, dueMs),
@@ -37,4 +41,8 @@ export const systemClock: Clock = {
 /** Calls `fn` at clock time `dueMs`. */
 export function timerAt(clock: Clock, fn: () => void, dueMs: number): TimerHandle {
   return clock.setTimerAt === undefined ? clock.setTimer(fn, dueMs - clock.now()) : clock.setTimerAt(fn, dueMs);
+}
+
+export function sameClock(a: Clock, b: Clock): boolean {
+  return a === b || (SYSTEM in a && SYSTEM in b);
 }

@@ -1,5 +1,5 @@
 import { type Abortable, type AbortScope, SignalScope } from './abort.js';
-import type { Clock } from './clock.js';
+import { type Clock, sameClock } from './clock.js';
 import type { RejectedError } from './errors.js';
 import { rejectSoon, untilAbort } from './settle.js';
 import { checkNumber, invalid } from './validate.js';
@@ -93,9 +93,8 @@ export class CallContext implements Context {
     if (init !== undefined) {
       if (typeof init !== 'object' || init === null) invalid('context', 'init', 'an object', init, true);
       if (DERIVE in init) {
-        // That call began at another time, perhaps by another clock.
         ctx.#abortable = (init as Internal)[ABORTABLE];
-        ctx.#change({ ...init, receivedAt: (init as Context).receivedAt, clock, startedAt: ctx.startedAt });
+        ctx.#change({ ...init, ...ctx.#timesOf(init as Context) });
       } else {
         ctx.#change(init);
       }
@@ -131,6 +130,12 @@ export class CallContext implements Context {
     return made;
   }
 
+  /** What to take over of another call's times: that one began earlier, and by another clock they mean nothing here. */
+  #timesOf({ clock, receivedAt, deadline }: Context): Partial<Context> {
+    const times = sameClock(clock, this.clock) ? { receivedAt, deadline } : { deadline: Infinity };
+    return { ...times, clock: this.clock, startedAt: this.startedAt };
+  }
+
   #change(changes: Partial<Context>): void {
     this.#changed = true;
     for (const field in changes) {
@@ -141,9 +146,12 @@ export class CallContext implements Context {
       else if (field === 'receivedAt') this.#receivedAt = checkNumber('context', field, value, {});
       else (this as Record<string, unknown>)[field] = value;
     }
-    const { tier } = this;
+    const { tier, key } = this;
     if (tier !== 3 && tier !== 1 && tier !== 2) this.tier = 4;
+    if (key !== undefined && typeof key !== 'string') invalid('context', 'key', 'a string', key, true);
     checkNumber('context', 'cost', this.cost, { min: 0 });
+    checkNumber('context', 'attempt', this.attempt, { min: 0, integer: true });
+    checkNumber('context', 'startedAt', this.startedAt, {});
     checkNumber('context', 'deadline', this.deadline, { infinite: true });
   }
 

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from './clock.js';
+import { type Clock, sameClock, systemClock } from './clock.js';
 import { CallContext, type Context, callUser, type Init, type UserFunction, wasRefused } from './context.js';
 import type { Rejection } from './errors.js';
 import { GateStep, toError } from './gate.js';
@@ -150,7 +150,7 @@ function commonClock(policies: readonly Policy<never>[], labels: readonly string
   const first = policies.findIndex((policy) => policy.clock !== undefined);
   const clock = policies[first]?.clock ?? systemClock;
   policies.forEach((policy, i) => {
-    if ((policy.clock ?? clock) === clock) return;
+    if (sameClock(policy.clock ?? clock, clock)) return;
     throw new TypeError(`pipeline: all policies must share one clock; ${labels[i]} has another than ${labels[first]}`);
   });
   return clock;
