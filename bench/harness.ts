@@ -9,7 +9,7 @@ const CALLS = 1_000;
 const WARM_UP_MS = 200;
 /** For how long one sample is taken, and all of them, s. */
 const SAMPLE_S = 0.02;
-const ALL_SAMPLES_S = 0.4;
+const ALL_SAMPLES_S = 0.3;
 const HEAP_BATCHES = 5;
 /** The first ones find caches and compiled code still coming and going. */
 const HEAP_SAMPLES_DROPPED = 8;

@@ -25,7 +25,7 @@ function caseRow(run: Run, result: CaseResult): string[] {
       : `± ${Math.round(spreadRatio(result.nsByRound) * 100)} %${isNoisy(result) ? ' (noisy)' : ''}`,
     bytesOf(result).toLocaleString('en'),
     floor ? figure(median(ratios(result, floor))) : '',
-    peer ? `${figure(median(ratios(peer, result)))} × faster than ${peer.name}` : '',
+    peer ? `${figure(median(ratios(peer, result)))} × as fast as ${peer.name}` : '',
   ];
 }
 

@@ -72,7 +72,7 @@ export const targets: Target[] = [
   // What performance.now itself allocates.
   bytes('refusal by `tryAcquire`', 'breaker refusal / evenkeel, tryAcquire', 16),
   fasterThanPeers('timeout, success', 'timeout success / evenkeel', 4),
-  faster('breaker + timeout', 'breaker + timeout / evenkeel', 'breaker + timeout / opossum, timeout: 1000', 3),
+  faster('breaker + timeout', 'breaker + timeout / evenkeel', 'breaker + timeout / opossum, with timeout', 3),
   bytes('breaker + timeout', 'breaker + timeout / evenkeel', 1_000),
 ];
 

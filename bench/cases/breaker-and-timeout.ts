@@ -3,6 +3,7 @@ import { circuitBreaker, dynamicTimeout, pipeline } from 'evenkeel';
 import Opossum from 'opossum';
 import type { Group } from '../case.js';
 import { thenAndClockFloor } from './floors.js';
+import { PEER_TIMEOUT_MS } from './timeout-success.js';
 
 /** Both, around a callee that answers at once. */
 export const breakerAndTimeout: Group = {
@@ -18,10 +19,10 @@ export const breakerAndTimeout: Group = {
       },
     },
     {
-      name: 'opossum, timeout: 1000',
+      name: 'opossum, with timeout',
       kind: 'peer',
       setup({ up }) {
-        const breaker = new Opossum(up, { timeout: 1_000 });
+        const breaker = new Opossum(up, { timeout: PEER_TIMEOUT_MS });
         return () => breaker.fire();
       },
     },
@@ -30,7 +31,7 @@ export const breakerAndTimeout: Group = {
       kind: 'peer',
       setup({ up }) {
         const breaker = cockatiel(handleAll, { halfOpenAfter: 10_000, breaker: new ConsecutiveBreaker(5) });
-        const policy = wrap(breaker, timeout(1_000, TimeoutStrategy.Cooperative));
+        const policy = wrap(breaker, timeout(PEER_TIMEOUT_MS, TimeoutStrategy.Cooperative));
         return () => policy.execute(up);
       },
     },

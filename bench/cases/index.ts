@@ -2,6 +2,6 @@ import type { Group } from '../case.js';
 import { breakerAndTimeout } from './breaker-and-timeout.js';
 import { breakerRefusal } from './breaker-refusal.js';
 import { breakerSuccess } from './breaker-success.js';
-import { timeoutSuccess } from './timeout-success.js';
+import { timeoutSuccess, timeoutWithOthers } from './timeout-success.js';
 
-export const groups: Group[] = [breakerSuccess, breakerRefusal, timeoutSuccess, breakerAndTimeout];
+export const groups: Group[] = [breakerSuccess, breakerRefusal, timeoutSuccess, timeoutWithOthers, breakerAndTimeout];
