@@ -171,6 +171,31 @@ describe("the caller's abort", () => {
     },
   };
 
+  it('of a call further out, while a function further in does not heed it: permits go back at once there too', async () => {
+    const outer = pipeline(dynamicTimeout({ limitMs: 10, maxMs: 10, clock }));
+    for (const inner of [pipeline(gate), pipeline(deriving, gate), pipeline(gate, deriving)]) {
+      let innerEnd: unknown;
+      const call = outer.execute((ctx) => {
+        const call = inner.execute(() => never, ctx);
+        call.catch((error: unknown) => {
+          innerEnd = [error, clock.now()];
+        });
+        return call;
+      });
+      const ended = call.catch((error: unknown) => error);
+      const due = clock.now() + 10;
+      await clock.advance(50);
+      expect(await ended).toMatchObject({ code: 'EVENKEEL_TIMEOUT' });
+      expect(innerEnd).toEqual([await ended, due]);
+      expect(gate.permitsInUse).toBe(0);
+    }
+  });
+
+  const deriving: Policy = {
+    name: 'deriving',
+    run: (ctx, next) => next(derive(ctx, { attempt: 1 } as Partial<typeof ctx>)),
+  };
+
   it('by the function itself counts, although it returns a value', async () => {
     const caller = new AbortController();
     const call = pipeline(gate).execute(
