@@ -94,6 +94,7 @@ export class CallContext implements Context {
       if (typeof init !== 'object' || init === null) invalid('context', 'init', 'an object', init, true);
       if (DERIVE in init) {
         ctx.#abortable = (init as Internal)[ABORTABLE];
+        abandonOnAbort(ctx);
         ctx.#change({ ...init, ...ctx.#timesOf(init as Context) });
       } else {
         ctx.#change(init);
