@@ -83,13 +83,16 @@ export class Throttle {
     const passedMs = now - this.#decidedAt;
     if (passedMs > 0) {
       this.#decidedAt = now;
-      this.#offered *= REPORT_MS / (REPORT_MS + passedMs);
-      this.#refused *= REPORT_MS / (REPORT_MS + passedMs);
+      const kept = REPORT_MS / (REPORT_MS + passedMs);
+      this.#offered *= kept;
+      this.#refused *= kept;
       if (this.#rights > 1) this.#rights = 1 + ((this.#rights - 1) * KEEP_MS) / (KEEP_MS + passedMs);
       // An implicit Euler step: right for any length, and never more than there is.
-      const released = (this.#pending * passedMs) / (SPREAD_MS + passedMs);
-      this.#pending -= released;
-      this.#rights += released;
+      if (this.#pending > 0) {
+        const released = (this.#pending * passedMs) / (SPREAD_MS + passedMs);
+        this.#pending -= released;
+        this.#rights += released;
+      }
     }
     if (now >= this.#debtUntil) this.#rights = Math.max(-1, this.#rights);
   }

@@ -79,35 +79,26 @@ class TimedCall<R> extends AbortScope {
   readonly #ctx: Context;
   readonly #resolve: (value: R) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #timeoutMs: number;
-  readonly #outer: Abortable | undefined;
   #giveUp: (() => void) | undefined;
   #timer: TimerHandle;
   #pending = true;
 
-  constructor(
-    owner: EmaTimeout,
-    ctx: Context,
-    outer: Abortable | undefined,
-    resolve: (value: R) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(owner: EmaTimeout, ctx: Context, resolve: (value: R) => void, reject: (error: unknown) => void) {
     super();
     this.abandons = false;
     this.#owner = owner;
     this.#ctx = ctx;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#timeoutMs = owner.timeoutMs();
-    this.#outer = outer;
   }
 
-  start(): void {
+  start(outer: Abortable | undefined): void {
     const { clock, startedAt } = this.#ctx;
-    this.#timer = timerAt(clock, () => this.#timeOut(), startedAt + this.#timeoutMs);
-    if (this.#outer !== undefined) {
-      this.#giveUp = () => this.#stop(this.#outer?.reason);
-      this.#outer.add(this.#giveUp);
+    const timeoutMs = this.#owner.timeoutMs();
+    this.#timer = timerAt(clock, () => this.#timeOut(timeoutMs), startedAt + timeoutMs);
+    if (outer !== undefined) {
+      this.#giveUp = () => this.#stop(outer.reason);
+      outer.add(this.#giveUp);
     }
   }
 
@@ -123,10 +114,10 @@ class TimedCall<R> extends AbortScope {
     else this.#reject(result);
   }
 
-  #timeOut(): void {
+  #timeOut(timeoutMs: number): void {
     if (!this.#pending) return;
-    this.#owner.timedOut(this.#ctx.clock.now(), this.#timeoutMs);
-    this.#stop(new TimeoutError(this.#owner.name, this.#timeoutMs));
+    this.#owner.timedOut(this.#ctx.clock.now(), timeoutMs);
+    this.#stop(new TimeoutError(this.#owner.name, timeoutMs));
   }
 
   #stop(reason: unknown): void {
@@ -139,7 +130,7 @@ class TimedCall<R> extends AbortScope {
     if (!this.#pending) return false;
     this.#pending = false;
     this.#ctx.clock.clearTimer(this.#timer);
-    if (this.#giveUp !== undefined) this.#outer?.remove(this.#giveUp);
+    if (this.#giveUp !== undefined) abortableOf(this.#ctx)?.remove(this.#giveUp);
     return true;
   }
 }
@@ -178,9 +169,9 @@ class EmaTimeout implements DynamicTimeout {
     const outer = abortableOf(ctx);
     if (outer?.aborted) return rejectSoon(outer.reason);
     return new Promise<R>((resolve, reject) => {
-      const call = new TimedCall(this, ctx, outer, resolve, reject);
+      const call = new TimedCall(this, ctx, resolve, reject);
       const inner = deriveAbortable(ctx, call);
-      call.start();
+      call.start(outer);
       callNext(inner, next).then(
         (value) => call.answer(true, value),
         (error: unknown) => call.answer(false, error),
