@@ -64,6 +64,27 @@ describe('TimerQueue', () => {
     );
   });
 
+  it('keeps the order when a timer is cleared from the middle', () => {
+    const queue = new TimerQueue();
+    const dues = [0, 10, 1, 11, 12, 2, 3, 13, 14, 15, 16, 4];
+    const handles = dues.map((due) => queue.set(() => {}, due));
+    queue.clear(handles[dues.indexOf(13)]);
+    queue.clear(handles[dues.indexOf(11)]);
+    const taken: number[] = [];
+    while (queue.size > 0) {
+      taken.push(queue.nextDueMs);
+      queue.takeDue(Infinity);
+    }
+    expect(taken).toEqual([0, 1, 2, 3, 4, 10, 12, 14, 15, 16]);
+  });
+
+  it('does not hold on to the function of a timer that was cleared, as the holder of its handle may', () => {
+    const queue = new TimerQueue();
+    const handle = queue.set(() => {}, 1);
+    queue.clear(handle);
+    expect(Object.values(handle)).not.toContainEqual(expect.any(Function));
+  });
+
   it('ignores handles that are none of its own', () => {
     const queue = new TimerQueue();
     const other = new TimerQueue();
@@ -122,7 +143,8 @@ class FakeHost {
 
   /** Goes on until `until`; throws what a timer's function threw, as the host's loop reports it. */
   goTo(until: number): void {
-    for (;;) {
+    for (let fired = 0; ; fired++) {
+      if (fired > 10_000) throw new Error('the host timer fires over and over');
       const due = [...this.#live].sort(([, a], [, b]) => a.at - b.at)[0];
       if (due === undefined || due[1].at - this.early > until) break;
       const [host, { at, fn }] = due;
@@ -173,6 +195,17 @@ describe('HostTimers', () => {
     timers.clear(later);
     set(note('c'), 30);
     expect(host.armed).toBe(1);
+  });
+
+  it('arms the host for the next due time, in whole milliseconds, at least one', () => {
+    set(note('a'), 10.2);
+    expect(host.delays).toEqual([11]);
+    set(note('b'), 3);
+    set(note('c'), 0.1);
+    set(note('d'), -5);
+    expect(host.delays).toEqual([11, 3, 1, 1]);
+    host.goTo(20);
+    expect(host.delays).toEqual([11, 3, 1, 1, 2, 8]);
   });
 
   it('runs timers in order of their time, those due together in the order of setting', () => {
