@@ -5,6 +5,8 @@
 import { spawnSync } from 'node:child_process';
 
 const ON_TOP_BYTES = 1_500;
+/** What the pipeline with a breaker was meant to cost. Its limit holds the line where it is: docs/performance.md. */
+const AIM_BYTES = 3_000;
 
 interface Measured {
   name: string;
@@ -33,6 +35,8 @@ const rows = measured.map(({ name, size, sizeLimit }) => {
 });
 console.log('Bytes, minified and gzipped, of what is imported from evenkeel:');
 console.table(rows);
+const breaker = measured.find(({ name }) => name === 'pipeline, circuitBreaker')?.size ?? 0;
+console.log(`The aim for pipeline and circuitBreaker is ${AIM_BYTES}; missed by ${Math.max(0, breaker - AIM_BYTES)}.`);
 if (rows.some(({ over = 0 }) => over > 0)) {
   console.error('Over budget.');
   process.exitCode = 1;

@@ -15,6 +15,7 @@ const CORE = [
   'AbortScope',
   'RejectedError',
   'TimeoutError',
+  'defaultClassify',
   'derive',
   'deriveAbortable',
   'isRejected',
