@@ -1,3 +1,4 @@
 export * from './circuit-breaker/index.js';
 export * from './core/index.js';
 export * from './dynamic-timeout/index.js';
+export * from './rate-limiter/index.js';

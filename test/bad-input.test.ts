@@ -2,7 +2,7 @@
  * Every option of every factory, out of range and of the wrong type: the message names the factory, the option, the
  * value and what is allowed. A new primitive joins by one line of FACTORIES.
  */
-import { circuitBreaker, dynamicTimeout, keyed, type Policy, pipeline } from 'evenkeel';
+import { circuitBreaker, dynamicTimeout, keyed, keyedRateLimiter, type Policy, pipeline, rateLimiter } from 'evenkeel';
 import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 
@@ -30,6 +30,8 @@ const GATE = { ...COMMON, mode: 'enforce | shadow | off', captureStack: 'boolean
 const FACTORIES: Record<string, Factory> = {
   circuitBreaker: { make: circuitBreaker, valid: {}, rules: { k: '≥ 1', windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', minRequests: '≥ 0', recovery: 'fast | sre', ...GATE }, update: { k: 50, minRequests: 1_000, mode: 'off' } },
   dynamicTimeout: { make: dynamicTimeout, valid: { limitMs: 100, maxMs: 200 }, rules: { limitMs: '> 0 ≤ 2147483647', maxMs: '≥ limitMs ≤ 2147483647', averageMs: '≥ 0 < limitMs', samples: '≥ 1', seedMs: '≥ 0 or first', ...COMMON }, update: { limitMs: 60, maxMs: 400, averageMs: 30 } },
+  rateLimiter: { make: rateLimiter, valid: { limit: 20, windowMs: 1_000 }, rules: { limit: 'whole ≥ 1 ≤ 9007199254740991', windowMs: '> 0', algorithm: 'log | buckets | counter', buckets: 'whole ≥ 1 ≤ 10000', ...GATE }, update: { limit: 10, mode: 'off' } },
+  keyedRateLimiter: { make: keyedRateLimiter, valid: { limit: 20, windowMs: 1_000 }, rules: { limit: 'whole ≥ 1 ≤ 9007199254740991', windowMs: '> 0', maxKeys: 'whole ≥ 1 ≤ 10000000', algorithm: 'counter', ...GATE }, update: { limit: 10, mode: 'shadow' } },
   keyed: { make: (options: never) => keyed(() => circuitBreaker(), options), valid: {}, rules: { maxKeys: 'whole ≥ 1 ≤ 10000000', name: 'name' } },
 };
 
@@ -45,6 +47,7 @@ const wrongTypes = (allowed: RegExp, ...values: unknown[]): Bad[] =>
   values.map((value) => ({ value, error: TypeError, allowed }));
 
 const KINDS: Record<string, Bad[]> = {
+  counter: badWords('counter'),
   name: wrongTypes(/a string/, 5, null, '', {}, FUNCTION),
   function: wrongTypes(/a function/, 5, null, 'random', {}),
   boolean: wrongTypes(/true or false/, 0, 1, null, 'true', {}),

@@ -26,10 +26,11 @@ const CORE = [
   'systemClock',
 ];
 const API: Record<string, string[]> = {
-  evenkeel: [...CORE, 'circuitBreaker', 'dynamicTimeout'],
+  evenkeel: [...CORE, 'circuitBreaker', 'dynamicTimeout', 'keyedRateLimiter', 'rateLimitHeaders', 'rateLimiter'],
   'evenkeel/core': CORE,
   'evenkeel/circuit-breaker': ['circuitBreaker'],
   'evenkeel/dynamic-timeout': ['dynamicTimeout'],
+  'evenkeel/rate-limiter': ['keyedRateLimiter', 'rateLimitHeaders', 'rateLimiter'],
   'evenkeel/testing': ['manualClock', 'seededRandom'],
 };
 const SUBPATHS = Object.keys(API);

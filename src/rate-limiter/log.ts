@@ -1,0 +1,181 @@
+import { after, before, countUnits, type Meter, type Reading, waitUntil } from './meter.js';
+import { Total } from './total.js';
+
+/** A power of two, as the ring's length always is. */
+const LEAST_ENTRIES = 16;
+
+/**
+ * The admissions of the window (t − W, t], oldest first, in a ring of typed arrays. Those that come within `spanMs` of
+ * an entry's first one join it, and an entry goes out W after its last one:
+ *
+ * - `spanMs` = 0 is the exact log: an entry an instant, O(limit) memory;
+ * - `spanMs` = W / B makes buckets that begin with a call instead of at fixed times, at most B + 1 of them. Nothing counts
+ *   for less than W: never more than the limit in any window, whatever its phase. Nothing counts for more than W + W / B:
+ *   a constant load gets at least B / (B + 1) of the limit.
+ */
+export class AdmissionLog implements Meter {
+  limit: number;
+  readonly #windowMs: number;
+  readonly #spanMs: number;
+  /** The latest admission of each entry. */
+  #times = new Float64Array(LEAST_ENTRIES);
+  #costs = new Float64Array(LEAST_ENTRIES);
+  #oldest = 0;
+  #size = 0;
+  /** The first admission of the newest entry. */
+  #firstAt = -Infinity;
+  readonly #used = new Total();
+  /** The latest time seen: a clock that steps back stands still. */
+  #now = -Infinity;
+
+  constructor(limit: number, windowMs: number, spanMs: number) {
+    this.limit = limit;
+    this.#windowMs = windowMs;
+    this.#spanMs = spanMs;
+  }
+
+  take(now: number, cost: number): boolean {
+    this.#advance(now);
+    if (this.#used.plus(cost) > this.limit) return false;
+    this.#used.add(cost);
+    this.#append(cost);
+    return true;
+  }
+
+  #advance(now: number): void {
+    if (now > this.#now) this.#now = now;
+    const gone = this.#now - this.#windowMs;
+    if (this.#size > 0 && (this.#times[this.#oldest] as number) <= gone) this.#expire(gone);
+  }
+
+  #expire(gone: number): void {
+    if (this.#time(this.#size - 1) <= gone) {
+      this.#clear();
+      return;
+    }
+    while (this.#time(0) <= gone) {
+      this.#used.add(-this.#cost(0));
+      this.#oldest = this.#place(1);
+      this.#size--;
+    }
+  }
+
+  #append(cost: number): void {
+    const now = this.#now;
+    if (now - this.#firstAt <= this.#spanMs) {
+      const newest = this.#place(this.#size - 1);
+      this.#times[newest] = now;
+      (this.#costs[newest] as number) += cost;
+      return;
+    }
+    if (this.#size === this.#times.length) this.#rebuild();
+    const place = this.#place(this.#size++);
+    this.#times[place] = now;
+    this.#costs[place] = cost;
+    this.#firstAt = now;
+  }
+
+  #clear(): void {
+    this.#size = 0;
+    this.#firstAt = -Infinity;
+    this.#used.clear();
+  }
+
+  /** Where the entry is that comes `nth` after the oldest. */
+  #place(nth: number): number {
+    return (this.#oldest + nth) & (this.#times.length - 1);
+  }
+
+  #time(nth: number): number {
+    return this.#times[this.#place(nth)] as number;
+  }
+
+  #cost(nth: number): number {
+    return this.#costs[this.#place(nth)] as number;
+  }
+
+  /** Leaves out the entries that were given back, and makes room for as many again as remain. */
+  #rebuild(): void {
+    let kept = 0;
+    for (let nth = 0; nth < this.#size; nth++) if (this.#cost(nth) > 0) kept++;
+    let length = LEAST_ENTRIES;
+    while (length < 2 * kept) length *= 2;
+    const times = new Float64Array(length);
+    const costs = new Float64Array(length);
+    kept = 0;
+    for (let nth = 0; nth < this.#size; nth++) {
+      if (this.#cost(nth) === 0) continue;
+      times[kept] = this.#time(nth);
+      costs[kept++] = this.#cost(nth);
+    }
+    this.#times = times;
+    this.#costs = costs;
+    this.#oldest = 0;
+    this.#size = kept;
+  }
+
+  /**
+   * Takes from the first entry that may hold a call of `at`. Where the clock has stepped back that can be one before the
+   * call's own, never one behind it, so what is still counted goes out no sooner than it should.
+   */
+  giveBack(at: number, cost: number): void {
+    this.#advance(at);
+    if (at <= this.#now - this.#windowMs) return;
+    let rest = cost;
+    for (let nth = this.#firstFrom(at); rest > 0 && nth < this.#size; nth++) rest -= this.#takeFrom(nth, rest);
+    // Nothing was counted at `at` or later: somebody has not told the time.
+    for (let nth = 0; rest > 0 && nth < this.#size; nth++) rest -= this.#takeFrom(nth, rest);
+    while (this.#size > 0 && this.#cost(this.#size - 1) === 0) {
+      this.#size--;
+      this.#firstAt = -Infinity;
+    }
+    if (this.#size === 0) this.#clear();
+  }
+
+  #takeFrom(nth: number, cost: number): number {
+    const taken = Math.min(cost, this.#cost(nth));
+    (this.#costs[this.#place(nth)] as number) -= taken;
+    this.#used.add(-taken);
+    return taken;
+  }
+
+  /** The first entry that ends at `at` or later, by binary search. */
+  #firstFrom(at: number): number {
+    let low = 0;
+    let high = this.#size;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#time(middle) < at) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  waitMs(now: number, cost: number): number {
+    this.#advance(now);
+    if (cost > this.limit) return Infinity;
+    if (this.#used.plus(cost) <= this.limit) return 0;
+    const used = this.#used.copy();
+    let nth = 0;
+    // With the last one all is gone, and there is room.
+    for (; nth < this.#size - 1; nth++) {
+      used.add(-this.#cost(nth));
+      if (used.plus(cost) <= this.limit) break;
+    }
+    return waitUntil(this.#goneAt(this.#time(nth)), now);
+  }
+
+  /** The first time at which an admission at `time` is out of the window, also in floating point. */
+  #goneAt(time: number): number {
+    let at = time + this.#windowMs;
+    while (at - this.#windowMs < time) at = after(at);
+    return before(at) - this.#windowMs >= time ? before(at) : at;
+  }
+
+  read(now: number): Reading {
+    this.#advance(now);
+    const used = Math.max(0, this.#used.plus(0));
+    const remaining = countUnits(this.limit - used, (units) => this.#used.plus(units) <= this.limit);
+    return { used, remaining, resetMs: remaining < this.limit ? this.waitMs(now, remaining + 1) : 0 };
+  }
+}

@@ -1,0 +1,48 @@
+/** How much of a rate limit is in use: the algorithms, apart from the gates that enforce them. */
+
+/** What a meter says of the present. */
+export interface Reading {
+  /** Counted now. */
+  used: number;
+  /** How many calls of cost 1 would be admitted now, back to back. */
+  remaining: number;
+  /** Until `remaining` rises, ms; 0 = it is at its highest. */
+  resetMs: number;
+}
+
+/** Costs are > 0; time is held when `now` steps back; a meter of many keys looks at `key`. */
+export interface Meter {
+  limit: number;
+  /** Counts `cost` if it fits; a refusal counts nothing. */
+  take(now: number, cost: number, key: string | undefined): boolean;
+  /** Takes back what was counted at `at`. */
+  giveBack(at: number, cost: number, key: string | undefined): void;
+  /** From `now` until `cost` fits, if nothing else is counted; Infinity = never. */
+  waitMs(now: number, cost: number, key: string | undefined): number;
+  read(now: number, key: string | undefined): Reading;
+}
+
+// Rump, Zimmermann, Boldo, Melquiond, "Computing predecessor and successor in rounding to nearest", 2009.
+const TO_NEXT = 2 ** -53 * (1 + 2 ** -52);
+const step = (x: number): number => Math.max(Number.MIN_VALUE, Math.abs(x) * TO_NEXT);
+
+/** The number after `x`. */
+export const after = (x: number): number => x + step(x);
+
+/** The number before `x`. */
+export const before = (x: number): number => x - step(x);
+
+/** How long to wait at `now` for a clock that then shows `at`, or the next number that a sum with `now` can reach. */
+export function waitUntil(at: number, now: number): number {
+  const waitMs = at - now;
+  if (waitMs <= 0) return 0;
+  return now + waitMs >= at ? waitMs : after(waitMs);
+}
+
+/** How many units fit, where the estimate may be one off by rounding. */
+export function countUnits(estimate: number, fits: (units: number) => boolean): number {
+  let units = Math.max(0, Math.floor(estimate));
+  while (units > 0 && !fits(units)) units--;
+  while (fits(units + 1)) units++;
+  return units;
+}
