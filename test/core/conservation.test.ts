@@ -73,14 +73,13 @@ it(`permits, timers and listeners are back where they were after ${CALLS} calls 
         return await next(ctx);
       } catch (error) {
         if (random() < 0.5) throw error;
-        return next(derive(ctx, { attempt: 1, startedAt: clock.now() } as Partial<typeof ctx>));
+        return next(derive(ctx, { attempt: 1, startedAt: clock.now() }));
       }
     },
   };
   const hedging: Policy = {
     name: 'hedging',
-    run: (ctx, next) =>
-      random() < 0.9 ? next(ctx) : Promise.any([next(ctx), next(derive(ctx, { attempt: 2 } as Partial<typeof ctx>))]),
+    run: (ctx, next) => (random() < 0.9 ? next(ctx) : Promise.any([next(ctx), next(derive(ctx, { attempt: 2 }))])),
   };
   const breaker = circuitBreaker({ clock, random, windowMs: 500, k: 20 });
   const timeout = dynamicTimeout({ limitMs: 20, maxMs: 60, clock });

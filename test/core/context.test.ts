@@ -1,4 +1,4 @@
-import { type Context, derive, type Policy, pipeline, type Tier } from 'evenkeel';
+import { type Context, derive, dynamicTimeout, type Policy, pipeline, type Tier } from 'evenkeel';
 import { type ManualClock, manualClock } from 'evenkeel/testing';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { RecordingGate } from '../simulation/recording-gate.js';
@@ -10,7 +10,7 @@ beforeEach(() => {
 
 const setting = (changes: Partial<Context>): Policy => ({
   name: 'setting',
-  run: (ctx, next) => next(derive(ctx, changes as Partial<typeof ctx>)),
+  run: (ctx, next) => next(derive(ctx, changes)),
 });
 
 describe('init', () => {
@@ -85,13 +85,20 @@ describe('derive', () => {
   it('keeps custom fields, and takes changes and new ones', async () => {
     const trace = { id: 1 };
     const stack = policies(
-      { name: 'a', run: (ctx, next) => next(derive(ctx, { attempt: 5 } as Partial<typeof ctx>)) },
-      { name: 'b', run: (ctx, next) => next(derive(ctx, { trace } as Partial<typeof ctx>)) },
-      { name: 'c', run: (ctx, next) => next(derive(ctx, { key: undefined } as Partial<typeof ctx>)) },
+      { name: 'a', run: (ctx, next) => next(derive(ctx, { attempt: 5 })) },
+      { name: 'b', run: (ctx, next) => next(derive(ctx, { trace })) },
+      { name: 'c', run: (ctx, next) => next(derive(ctx, { key: undefined })) },
     );
     const ctx = await stack.execute((given) => given, { user: 'ann', key: 'k' });
     expect([ctx.user, ctx.trace, ctx.attempt, ctx.key]).toEqual(['ann', trace, 5, undefined]);
     expect(ctx.trace).toBe(trace);
+  });
+
+  it('keeps all of it also where policies only add an abort, one around the other', async () => {
+    const timeout = (): Policy => dynamicTimeout({ limitMs: 5, maxMs: 5, clock });
+    const init = { user: 'ann', key: 'k', tier: 1, cost: 2, deadline: 9_000, receivedAt: 5, attempt: 1 } as const;
+    const ctx = await policies(timeout(), timeout(), timeout()).execute((given) => given, init);
+    expect(ctx).toMatchObject(init);
   });
 
   it('changes nothing about the context that it was given', async () => {

@@ -115,15 +115,17 @@ const sleep = (clock: ManualClock, ms: number): Promise<void> =>
 
 function middleware(kind: MiddlewareKind, name: string, clock: ManualClock, log: LogEntry[]): Policy {
   if (kind === 'timeout') return dynamicTimeout({ limitMs: 9, maxMs: 9, clock, name });
-  const nextAttempt = <C extends Context>({ attempt, key }: C): Partial<C> =>
-    ({ attempt: attempt + 1, key: `${key}.${name}`, startedAt: clock.now() }) as Partial<C>;
+  const nextAttempt = ({ attempt, key }: Context): Partial<Context> => ({
+    attempt: attempt + 1,
+    key: `${key}.${name}`,
+    startedAt: clock.now(),
+  });
   const kinds: Record<
     Exclude<MiddlewareKind, 'timeout'>,
     <C extends Context, R>(ctx: C, next: Next<C, R>) => Promise<R>
   > = {
     pass: (ctx, next) => next(ctx),
-    derive: (ctx, next) =>
-      next(derive(ctx, { key: `${ctx.key}.${name}`, cost: 3, deadline: 50 } as Partial<typeof ctx>)),
+    derive: (ctx, next) => next(derive(ctx, { key: `${ctx.key}.${name}`, cost: 3, deadline: 50 })),
     twice: async (ctx, next) => {
       await next(ctx);
       return next(derive(ctx, nextAttempt(ctx)));
@@ -147,7 +149,7 @@ function middleware(kind: MiddlewareKind, name: string, clock: ManualClock, log:
       }),
     wait: async (ctx, next) => {
       await sleep(clock, 3);
-      return next(derive(ctx, { startedAt: clock.now() } as Partial<typeof ctx>));
+      return next(derive(ctx, { startedAt: clock.now() }));
     },
   };
   const run = kinds[kind];
