@@ -96,6 +96,16 @@ describe("recovery: 'sre'", () => {
     }
   });
 
+  it('refuses where the random number is less than p, and only there', () => {
+    const admitted = (roll: number) => {
+      const breaker = circuitBreaker({ recovery: 'sre', random: () => roll, minRequests: 1 });
+      breaker.tryAcquire({ startedAt: 1 });
+      breaker.release('failure', 0, { startedAt: 1 });
+      return breaker.tryAcquire({ startedAt: 1 });
+    };
+    expect([0, 0.4999, 0.5, 0.9].map(admitted)).toEqual([false, false, true, true]);
+  });
+
   it('gives the same decisions for the same seed and trace', () => {
     const decisions = (seed: number) => {
       const breaker = circuitBreaker({ recovery: 'sre', random: seededRandom(seed) });
@@ -148,10 +158,11 @@ for (const recovery of ['fast', 'sre'] as const)
       const breaker = circuitBreaker({ clock, recovery, windowMs: 1_000, buckets: 10 });
       breaker.tryAcquire();
       clock.jump(950);
+      breaker.tryAcquire();
       breaker.release('success', 950);
-      expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 1 });
+      expect(breaker.snapshot()).toMatchObject({ requests: 2, accepts: 1 });
       clock.jump(60);
-      expect(breaker.snapshot()).toMatchObject({ requests: 0, accepts: 0 });
+      expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 0 });
       breaker.tryAcquire({ startedAt: 1_010 });
       clock.jump(5_000);
       breaker.release('success', 5_000, { startedAt: 1_010 });
@@ -229,12 +240,15 @@ for (const recovery of ['fast', 'sre'] as const)
     });
 
     it('are left alone while the mode is off, also by calls that end after it', () => {
-      const clock = manualClock(1);
-      const breaker = circuitBreaker({ clock, recovery, mode: 'off' });
+      const clock = manualClock();
+      const breaker = circuitBreaker({ clock, recovery });
+      breaker.tryAcquire();
+      breaker.update({ mode: 'off' });
+      clock.jump(1);
       for (let i = 0; i < 100; i++) expect(breaker.tryAcquire()).toBe(true);
       breaker.update({ mode: 'enforce' });
       for (let i = 0; i < 100; i++) breaker.release('success', 0, { startedAt: 1 });
-      expect(breaker.snapshot()).toMatchObject({ requests: 0, accepts: 0 });
+      expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 0 });
     });
 
     it('survive an update, which is all or nothing', () => {
@@ -251,6 +265,43 @@ for (const recovery of ['fast', 'sre'] as const)
   });
 
 describe("recovery: 'fast'", () => {
+  const end = (breaker: CircuitBreaker, verdict: 'success' | 'failure'): void => {
+    if (breaker.tryAcquire()) breaker.release(verdict, 0);
+  };
+
+  it('begins when more than k calls have ended for each that succeeded', () => {
+    const breaker = circuitBreaker({ clock: manualClock() });
+    for (let i = 0; i < 20; i++) end(breaker, i % 2 ? 'failure' : 'success');
+    expect(breaker.snapshot()).toMatchObject({ requests: 20, accepts: 10, state: 'closed' });
+    end(breaker, 'failure');
+    expect(breaker.snapshot()).toMatchObject({ requests: 21, accepts: 10, state: 'throttling' });
+  });
+
+  it('counts calls that fail after longer than the window', () => {
+    const clock = manualClock();
+    const breaker = circuitBreaker({ clock, windowMs: 1_000 });
+    for (let i = 0; i < 20; i++) breaker.tryAcquire();
+    clock.jump(5_000);
+    breaker.tryAcquire();
+    for (let i = 0; i < 20; i++) breaker.release('failure', 5_000, { startedAt: 0 });
+    expect(breaker.snapshot().state).toBe('throttling');
+  });
+
+  it('forgets what it counted when the callee is well again', () => {
+    const clock = manualClock();
+    const breaker = circuitBreaker({ clock });
+    for (let i = 0; i < 50; i++) end(breaker, 'failure');
+    for (let i = 0; i < 300; i++) {
+      clock.jump(10);
+      end(breaker, 'success');
+    }
+    const { requests, accepts, state } = breaker.snapshot();
+    expect(state).toBe('closed');
+    // One call was let through in the very moment of forgetting, and is not counted as an accept.
+    expect(requests - accepts).toBe(1);
+    expect(requests).toBeLessThan(200);
+  });
+
   it('tells its state, when it changes', () => {
     const clock = manualClock();
     const events: unknown[] = [];

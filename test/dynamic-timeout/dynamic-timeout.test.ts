@@ -174,6 +174,14 @@ describe('a call', () => {
     expect(timeout.snapshot().emaMs).toBeCloseTo((200 * 2) / 81, 9);
   });
 
+  it('that is given up after less than maxMs counts as maxMs all the same', async () => {
+    const { clock, timeout, guarded } = setUp({ seedMs: 100 });
+    const caught = guarded.execute(() => new Promise(() => {})).catch((error: unknown) => error);
+    await clock.advance(100);
+    expect(await caught).toMatchObject({ timeoutMs: 100 });
+    expect(timeout.snapshot().emaMs).toBeCloseTo((200 * 2) / 81 + (100 * 79) / 81, 9);
+  });
+
   it('whose late failure nobody waits for leaves no unhandled rejection', async () => {
     const { clock, guarded } = setUp();
     const caught = guarded

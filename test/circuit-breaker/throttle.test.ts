@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { Throttle } from '../../src/circuit-breaker/throttle.js';
+
+/** Never draws for a part of a right. */
+const cautious = (): Throttle => new Throttle(() => 1);
+
+/** How many of `calls` calls at `now` get through. */
+const sent = (throttle: Throttle, now: number, calls: number): number => {
+  let count = 0;
+  for (let i = 0; i < calls; i++) if (throttle.admit(now)) count++;
+  return count;
+};
+
+describe('Throttle', () => {
+  it('sends 1 + 0.95 (k − 1) calls for each accepted one, spread over the next moments', () => {
+    for (const [k, rights] of [
+      [2, 195],
+      [3, 290],
+      [1, 100],
+    ] as const) {
+      const throttle = cautious();
+      throttle.enter(0, 0);
+      for (let i = 0; i < 100; i++) throttle.settle(true, 0, k);
+      expect(sent(throttle, 0, 500)).toBe(0);
+      expect(sent(throttle, 40, 500)).toBe(Math.floor(rights / 2));
+      let all = Math.floor(rights / 2);
+      for (let now = 41; now < 99; now++) all += sent(throttle, now, 500);
+      expect(all).toBeGreaterThan(rights * 0.75);
+      expect(all).toBeLessThanOrEqual(rights);
+    }
+  });
+
+  it('keeps little of what a lull left unspent', () => {
+    const throttle = cautious();
+    throttle.enter(0, 0);
+    for (let i = 0; i < 100; i++) throttle.settle(true, 0, 2);
+    expect(throttle.admit(1e6)).toBe(true);
+    expect(sent(throttle, 1e6 + 10_000, 500)).toBeLessThan(25);
+  });
+
+  it('sends the calls that were in flight at the entry first off the rights, for a second', () => {
+    const inDebt = cautious();
+    inDebt.enter(0, 50);
+    for (let i = 0; i < 20; i++) inDebt.settle(true, 0, 2);
+    expect(sent(inDebt, 500, 500)).toBe(0);
+    expect(sent(inDebt, 999, 500)).toBe(1);
+    for (let i = 0; i < 20; i++) inDebt.settle(true, 999, 2);
+    expect(sent(inDebt, 1_100, 500)).toBeGreaterThan(10);
+  });
+
+  it('gives a right back that was not used', () => {
+    const [used, unused] = [cautious(), cautious()];
+    for (const throttle of [used, unused]) {
+      throttle.enter(0, 0);
+      for (let i = 0; i < 10; i++) throttle.settle(true, 0, 2);
+      expect(sent(throttle, 40, 5)).toBe(5);
+    }
+    for (let i = 0; i < 5; i++) unused.giveBack();
+    expect(sent(unused, 40, 100) - sent(used, 40, 100)).toBe(5);
+  });
+
+  it('is over after a second without a refusal, by calls sent since then, half as tolerant as the formula', () => {
+    const run = (accepts: number, failures: number, sentAt: number): boolean => {
+      const throttle = cautious();
+      throttle.enter(0, 0);
+      expect(throttle.admit(50)).toBe(false);
+      for (let i = 0; i < accepts; i++) throttle.settle(true, sentAt, 2);
+      for (let i = 0; i < failures; i++) throttle.settle(false, sentAt, 2);
+      expect(throttle.isOver(1_049.9, 2)).toBe(false);
+      return throttle.isOver(1_050, 2);
+    };
+    expect(run(10, 5, 51)).toBe(true);
+    expect(run(10, 6, 51)).toBe(false);
+    expect(run(0, 0, 51)).toBe(false);
+    expect(run(10, 0, 50)).toBe(false);
+  });
+
+  it('probes after 100 ms, then 200, and in the end every 550 ms; after a success soon again', () => {
+    const throttle = cautious();
+    throttle.enter(0, 0);
+    const gaps: number[] = [];
+    let now = 0;
+    for (let last = 0; gaps.length < 6; now++) {
+      if (!throttle.admit(now)) continue;
+      gaps.push(now - last);
+      last = now;
+      throttle.settle(gaps.length === 5, now, 1);
+    }
+    // The probes of the first second put it in debt: from then on it is as careful as in an outage.
+    expect(gaps).toEqual([100, 200, 550, 550, 550, 100]);
+  });
+
+  it('reports the share that is refused at present', () => {
+    const throttle = cautious();
+    throttle.enter(0, 0);
+    expect(throttle.rejectProbability).toBe(0);
+    for (let now = 1; now < 90; now++) throttle.admit(now);
+    expect(throttle.rejectProbability).toBe(1);
+    for (let i = 0; i < 2_000; i++) throttle.settle(true, 90, 2);
+    for (let now = 90; now < 1_000; now++) throttle.admit(now);
+    expect(throttle.rejectProbability).toBeLessThan(0.01);
+  });
+});
