@@ -10,7 +10,7 @@ beforeEach(() => {
 
 const setting = (changes: Partial<Context>): Policy => ({
   name: 'setting',
-  run: (ctx, next) => next(derive(ctx, changes)),
+  run: (ctx, next) => next(derive<typeof ctx>(ctx, changes)),
 });
 
 describe('init', () => {
@@ -86,7 +86,7 @@ describe('derive', () => {
     const trace = { id: 1 };
     const stack = policies(
       { name: 'a', run: (ctx, next) => next(derive(ctx, { attempt: 5 })) },
-      { name: 'b', run: (ctx, next) => next(derive(ctx, { trace })) },
+      { name: 'b', run: (ctx, next) => next(derive(ctx, { trace } as Partial<typeof ctx>)) },
       { name: 'c', run: (ctx, next) => next(derive(ctx, { key: undefined })) },
     );
     const ctx = await stack.execute((given) => given, { user: 'ann', key: 'k' });

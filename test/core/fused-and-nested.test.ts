@@ -128,13 +128,13 @@ function middleware(kind: MiddlewareKind, name: string, clock: ManualClock, log:
     derive: (ctx, next) => next(derive(ctx, { key: `${ctx.key}.${name}`, cost: 3, deadline: 50 })),
     twice: async (ctx, next) => {
       await next(ctx);
-      return next(derive(ctx, nextAttempt(ctx)));
+      return next(derive<typeof ctx>(ctx, nextAttempt(ctx)));
     },
     again: async (ctx, next) => {
       try {
         return await next(ctx);
       } catch {
-        return next(derive(ctx, nextAttempt(ctx)));
+        return next(derive<typeof ctx>(ctx, nextAttempt(ctx)));
       }
     },
     // Neither is async: what `next` throws at once would go past them.
