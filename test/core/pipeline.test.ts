@@ -32,7 +32,7 @@ const recorder = (name: string, log: string[]): Policy => ({
 
 const setting = (changes: Partial<Context>): Policy => ({
   name: 'setting',
-  run: (ctx, next) => next(derive(ctx, changes)),
+  run: (ctx, next) => next(derive<typeof ctx>(ctx, changes)),
 });
 
 const refusing = (name = 'gate'): RecordingGate => new RecordingGate(name, clock, { admit: ['no'], retryAfter: [7.5] });

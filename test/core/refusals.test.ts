@@ -19,7 +19,7 @@ beforeEach(() => {
 
 const setting = (changes: Partial<Context>): Policy => ({
   name: 'setting',
-  run: (ctx, next) => next(derive(ctx, changes)),
+  run: (ctx, next) => next(derive<typeof ctx>(ctx, changes)),
 });
 
 const refusing = (name = 'gate'): RecordingGate => new RecordingGate(name, clock, { admit: ['no'], retryAfter: [7.5] });
