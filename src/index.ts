@@ -1,4 +1,6 @@
 export * from './circuit-breaker/index.js';
 export * from './core/index.js';
+export * from './deadline/index.js';
 export * from './dynamic-timeout/index.js';
+export * from './priority/index.js';
 export * from './rate-limiter/index.js';

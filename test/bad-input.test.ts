@@ -2,14 +2,24 @@
  * Every option of every factory, out of range and of the wrong type: the message names the factory, the option, the
  * value and what is allowed. A new primitive joins by one line of FACTORIES.
  */
-import { circuitBreaker, dynamicTimeout, keyed, keyedRateLimiter, type Policy, pipeline, rateLimiter } from 'evenkeel';
+import {
+  circuitBreaker,
+  deadline,
+  dynamicTimeout,
+  keyed,
+  keyedRateLimiter,
+  type Policy,
+  pipeline,
+  rateLimiter,
+  tierShedder,
+} from 'evenkeel';
 import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 
 /**
  * What an option may be, with the bounds in the words of the message: `whole`, then bounds as `≥ 1` and `< limitMs`
- * (an option of `valid`); `or` and a word that is allowed beside numbers; words with `|` between; or one of the names
- * in KINDS.
+ * (an option of `valid`), `infinite` where Infinity is allowed; `or` and a word that is allowed beside numbers; words
+ * with `|` between; or one of the names in KINDS.
  */
 type Rule = string;
 type Options = Record<string, unknown>;
@@ -29,9 +39,11 @@ const GATE = { ...COMMON, mode: 'enforce | shadow | off', captureStack: 'boolean
 // biome-ignore format: one line a factory
 const FACTORIES: Record<string, Factory> = {
   circuitBreaker: { make: circuitBreaker, valid: {}, rules: { k: '≥ 1', windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', minRequests: '≥ 0', recovery: 'fast | sre', ...GATE }, update: { k: 50, minRequests: 1_000, mode: 'off' } },
+  deadline: { make: deadline, valid: {}, rules: { budgetMs: '> 0 infinite', maxAgeMs: '> 0 infinite', marginMs: '≥ 0 or auto', ...GATE }, update: { budgetMs: 30, maxAgeMs: 30, marginMs: 10, mode: 'off' } },
   dynamicTimeout: { make: dynamicTimeout, valid: { limitMs: 100, maxMs: 200 }, rules: { limitMs: '> 0 ≤ 2147483647', maxMs: '≥ limitMs ≤ 2147483647', averageMs: '≥ 0 < limitMs', samples: '≥ 1', seedMs: '≥ 0 or first', ...COMMON }, update: { limitMs: 60, maxMs: 400, averageMs: 30 } },
   rateLimiter: { make: rateLimiter, valid: { limit: 20, windowMs: 1_000 }, rules: { limit: 'whole ≥ 1 ≤ 9007199254740991', windowMs: '> 0', algorithm: 'log | buckets | counter', buckets: 'whole ≥ 1 ≤ 10000', ...GATE }, update: { limit: 10, mode: 'off' } },
   keyedRateLimiter: { make: keyedRateLimiter, valid: { limit: 20, windowMs: 1_000 }, rules: { limit: 'whole ≥ 1 ≤ 9007199254740991', windowMs: '> 0', maxKeys: 'whole ≥ 1 ≤ 10000000', algorithm: 'counter', ...GATE }, update: { limit: 10, mode: 'shadow' } },
+  tierShedder: { make: tierShedder, valid: { load: () => 0.9 }, rules: { load: 'function', loadThreshold: '> 0 < 1', windowMs: '> 0', hour: 'function', ...GATE }, update: { loadThreshold: 0.95, mode: 'off' } },
   keyed: { make: (options: never) => keyed(() => circuitBreaker(), options), valid: {}, rules: { maxKeys: 'whole ≥ 1 ≤ 10000000', name: 'name' } },
 };
 
@@ -91,7 +103,13 @@ function badNumbers(rule: Rule, valid: Options): Bad[] {
     if (sign === '>') return [value, value - 1];
     return sign === '≤' ? [value + step, value + 1] : [value, value + 1];
   });
-  const values = [NaN, Infinity, -Infinity, ...outside, ...(numbers.includes('whole') ? [1.5] : [])];
+  const values = [
+    NaN,
+    ...(numbers.includes('infinite') ? [] : [Infinity]),
+    -Infinity,
+    ...outside,
+    ...(numbers.includes('whole') ? [1.5] : []),
+  ];
   return [
     ...values.map((value) => ({ value, error: RangeError, allowed })),
     ...wrongTypes(allowed, null, '5', '', true, 5n, {}, [5], FUNCTION, Symbol('5'), new Date(5)),

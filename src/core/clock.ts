@@ -46,3 +46,6 @@ export function timerAt(clock: Clock, fn: () => void, dueMs: number): TimerHandl
 export function sameClock(a: Clock, b: Clock): boolean {
   return a === b || (SYSTEM in a && SYSTEM in b);
 }
+
+/** Milliseconds since 1970 by the host's calendar: for what hosts have to agree on, never for measuring. */
+export const wallTime = (): number => Date.now();

@@ -7,6 +7,8 @@ export type ResilienceEvent =
   | { type: 'rejected'; policy: string; at: number; reason: Reason; retryAfterMs: number; shadow: boolean }
   /** A circuit breaker began to throttle, or is done with it. */
   | { type: 'circuit_state'; policy: string; at: number; state: 'closed' | 'throttling' }
+  /** A tier shedder began to shed, or is done with it. */
+  | { type: 'shed_state'; policy: string; at: number; state: 'idle' | 'shedding' }
   /** A call was given up. */
   | { type: 'timed_out'; policy: string; at: number; timeoutMs: number };
 

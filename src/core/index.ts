@@ -4,6 +4,7 @@ export { type Context, derive, deriveAbortable, type Init, type Tier } from './c
 export { isRejected, isTimeout, type Reason, RejectedError, type Rejection, TimeoutError } from './errors.js';
 export type { Observer, ResilienceEvent } from './events.js';
 export { defaultClassify, runGate } from './gate.js';
+export type { HeaderSource } from './headers.js';
 export { type KeyedGate, type KeyedOptions, keyed } from './keyed.js';
 export { type Pipeline, pipeline, type Result } from './pipeline.js';
 export type { Classify, CommonOptions, Gate, GateOptions, Mode, Next, Outcome, Policy, Verdict } from './policy.js';

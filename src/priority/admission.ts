@@ -1,0 +1,108 @@
+import type { Tier } from '../core/context.js';
+import { LEVELS } from './level.js';
+
+const TIERS = 4;
+const PLACES = TIERS * LEVELS;
+
+/** At a load of 0, so much more is admitted than is served: the queue fills again. */
+const GROWTH = 0.25;
+/** At a load of 0, at least this share of all that is offered is let in more a step: all of it again after 100. */
+const BETA = 0.01;
+/** At most this share of what is admitted goes in one step. */
+const ALPHA = 0.5;
+/** At a load of 1, so much less is admitted than is served: the queue drains. */
+const DRAIN = 0.4;
+/** A tier is not cut into, nor the next one let in, for a difference smaller than this share. */
+const STICK = 0.15;
+
+/** The priority of a call: 0 = tier 1, level 0. */
+export const placeOf = (tier: Tier, level: number): number => (tier - 1) * LEVELS + level;
+
+/**
+ * Which part of the offered calls is admitted: those of a place below `cutoff`. The maths alone, without a clock.
+ *
+ *     load < threshold:  ratio ← max(served / offered · (1 + GROWTH · room), ratio + BETA · room)
+ *     load ≥ threshold:  ratio ← min(served / offered · (1 − DRAIN · excess), ratio)
+ *
+ * but never to more than 1 + GROWTH times the ratio in one step (or BETA more), nor to less than 1 − ALPHA of it. `room`
+ * and `excess` are how far the load is from the threshold, as a share of how far it can be. The cutoff is the quantile of
+ * the offered calls at `ratio`, drawn to the nearest boundary between tiers.
+ */
+export class Admission {
+  /** Offered calls by place, fading. */
+  readonly #offered = new Float64Array(PLACES);
+  /** Calls that were served, fading alike. */
+  #served = 0;
+  /** Share of the offered calls that should get in. */
+  ratio = 1;
+  /** Places below it get in. */
+  cutoff = PLACES;
+  shedding = false;
+
+  /** Counts a call that is offered, and tells whether it gets in. */
+  offer(place: number): boolean {
+    (this.#offered[place] as number)++;
+    return place < this.cutoff;
+  }
+
+  serve(): void {
+    this.#served++;
+  }
+
+  /** Decides anew; `steps` steps have passed since the last time, and of what was counted `keep` goes on counting. */
+  step(load: number, threshold: number, steps: number, keep: number): void {
+    if (load >= threshold) this.shedding = true;
+    if (this.shedding) this.#adjust(load, threshold, steps);
+    const offered = this.#offered;
+    for (let i = 0; i < PLACES; i++) (offered[i] as number) *= keep;
+    this.#served *= keep;
+  }
+
+  #adjust(load: number, threshold: number, steps: number): void {
+    const total = this.#sum(PLACES);
+    const served = total > 0 ? Math.min(1, this.#served / total) : 1;
+    if (load < threshold) {
+      const room = (threshold - load) / threshold;
+      const more = Math.min(served * (1 + GROWTH * room), this.ratio * (1 + GROWTH));
+      this.ratio = Math.min(1, Math.max(more, this.ratio + BETA * steps * room));
+      if (this.ratio === 1) this.shedding = false;
+    } else {
+      const excess = (load - threshold) / (1 - threshold);
+      const less = Math.min(served * (1 - DRAIN * excess), this.ratio);
+      this.ratio = Math.max(less, this.ratio * (1 - ALPHA));
+    }
+    this.cutoff = this.shedding ? this.#cutoffAt(this.#stick(total) * total) : PLACES;
+  }
+
+  #sum(places: number): number {
+    let sum = 0;
+    for (let i = 0; i < places; i++) sum += this.#offered[i] as number;
+    return sum;
+  }
+
+  /** The ratio, drawn to a boundary between tiers where one is near; a continuous function of it. */
+  #stick(total: number): number {
+    const { ratio } = this;
+    let below = 0;
+    for (let tier = 1; tier <= TIERS; tier++) {
+      const above = tier === TIERS ? 1 : this.#sum(tier * LEVELS) / total;
+      if (ratio <= above) {
+        const from = below * (1 + STICK);
+        const to = above * (1 - STICK);
+        if (from < to) return below + Math.min(1, Math.max(0, (ratio - from) / (to - from))) * (above - below);
+        // A tier too small to be cut.
+        return 2 * ratio < below + above ? below : above;
+      }
+      below = above;
+    }
+    return 1;
+  }
+
+  /** The place below which there are at least `mass` of the offered calls; one with calls in it is always below. */
+  #cutoffAt(mass: number): number {
+    let sum = 0;
+    let place = 0;
+    while (place < PLACES && (sum < mass || sum === 0)) sum += this.#offered[place++] as number;
+    return place;
+  }
+}
