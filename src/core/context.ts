@@ -108,7 +108,7 @@ export class CallContext implements Context {
   get signal(): AbortSignal {
     if (this.#abortable !== undefined) return this.#abortable.signal;
     // Nothing can abort the call: a signal that never does, the same for all of the call's contexts.
-    this.#root.#abortable ??= new SignalScope(new AbortController().signal);
+    this.#root.#abortable ??= SignalScope.of(new AbortController().signal);
     return this.#root.#abortable.signal;
   }
 
@@ -143,7 +143,7 @@ export class CallContext implements Context {
       const value: unknown = changes[field as keyof Context];
       // Not given, except for a key, which may be taken away.
       if (value === undefined && field !== 'key') continue;
-      if (field === 'signal') this.#abortable = new SignalScope(checkSignal(value));
+      if (field === 'signal') this.#abortable = SignalScope.of(checkSignal(value));
       else if (field === 'receivedAt') this.#receivedAt = checkNumber('context', field, value, {});
       else (this as Record<string, unknown>)[field] = value;
     }
@@ -220,5 +220,5 @@ export function deriveAbortable<C extends Context>(ctx: C, scope: AbortScope): C
 export function abortableOf(ctx: Context): Abortable | undefined {
   if (DERIVE in ctx) return (ctx as unknown as Internal)[ABORTABLE];
   // A context of somebody else's making, as in a test that calls `run` by hand.
-  return (ctx as Partial<Context>).signal && new SignalScope(ctx.signal);
+  return (ctx as Partial<Context>).signal && SignalScope.of(ctx.signal);
 }

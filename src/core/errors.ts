@@ -62,8 +62,17 @@ export class RejectedError extends Error implements Rejection {
     return explain(this);
   }
 
+  // Loggers and wrappers write to both.
+  override set message(value: string) {
+    Object.defineProperty(this, 'message', { value, writable: true, configurable: true });
+  }
+
   override get stack(): string {
     return `${this.name}: ${this.message}`;
+  }
+
+  override set stack(value: string) {
+    Object.defineProperty(this, 'stack', { value, writable: true, configurable: true });
   }
 
   get [REJECTED](): true {

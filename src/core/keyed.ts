@@ -136,6 +136,7 @@ class Keyed<G extends Gate> implements KeyedGate<G> {
 
   #create(key: string | undefined): Entry<G> {
     const gate = this.#make(key);
+    if (typeof gate?.tryAcquire !== 'function') throw new TypeError('keyed: make must return a gate');
     const clock = key === undefined ? gate.clock : this.clock;
     if (gate.clock !== clock) throw new TypeError('keyed: make must give all gates one clock, got another');
     this.#usesElapsed ||= gate.usesElapsed !== false;

@@ -138,12 +138,13 @@ function checkPolicy(policy: Policy<never>, place: number): void {
 
 /** The policies' names, the second of a name as `name#2`. */
 function labelled(policies: readonly Policy<never>[]): string[] {
-  const seen = new Map<string, number>();
-  return policies.map(({ name }) => {
-    const count = (seen.get(name) ?? 0) + 1;
-    seen.set(name, count);
-    return count === 1 ? name : `${name}#${count}`;
-  });
+  const labels: string[] = [];
+  for (const { name } of policies) {
+    let label = name;
+    for (let n = 2; labels.includes(label); n++) label = `${name}#${n}`;
+    labels.push(label);
+  }
+  return labels;
 }
 
 function commonClock(policies: readonly Policy<never>[], labels: readonly string[]): Clock {

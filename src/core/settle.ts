@@ -11,10 +11,10 @@ export function rejectSoon(error: unknown): Promise<never> {
   return Promise.resolve({ then: (_: unknown, reject: (error: unknown) => void) => reject(error) } as Promise<never>);
 }
 
-/** `next(ctx)`, with a throw before its first await as a rejection. */
+/** `next(ctx)` as a promise, whatever a policy in plain JavaScript returns or throws. */
 export function callNext<C, R>(ctx: C, next: (ctx: C) => Promise<R>): Promise<R> {
   try {
-    return next(ctx);
+    return Promise.resolve(next(ctx));
   } catch (error) {
     return rejectSoon(error);
   }
