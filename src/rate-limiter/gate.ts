@@ -26,7 +26,7 @@ const readLimit = (read: OptionReader, current?: number): number =>
 
 const costOf = (owner: string, ctx: Partial<Context> | undefined): number => {
   const cost = ctx?.cost ?? 1;
-  return cost >= 0 ? cost : checkNumber(owner, 'cost', cost, { min: 0 });
+  return typeof cost === 'number' && cost >= 0 ? cost : checkNumber(owner, 'cost', cost, { min: 0 });
 };
 
 /** Enforces what a {@link Meter} says. */

@@ -44,16 +44,20 @@ export class AdmissionLog implements Meter {
 
   #advance(now: number): void {
     if (now > this.#now) this.#now = now;
-    const gone = this.#now - this.#windowMs;
-    if (this.#size > 0 && (this.#times[this.#oldest] as number) <= gone) this.#expire(gone);
+    if (this.#size > 0 && this.#isGone(this.#times[this.#oldest] as number, this.#now)) this.#expire();
   }
 
-  #expire(gone: number): void {
-    if (this.#time(this.#size - 1) <= gone) {
+  /** Whether `now` − `time` ≥ W, by whichever sum rounds against it. */
+  #isGone(time: number, now: number): boolean {
+    return time <= now - this.#windowMs && now - time >= this.#windowMs;
+  }
+
+  #expire(): void {
+    if (this.#isGone(this.#time(this.#size - 1), this.#now)) {
       this.#clear();
       return;
     }
-    while (this.#time(0) <= gone) {
+    while (this.#isGone(this.#time(0), this.#now)) {
       this.#used.add(-this.#cost(0));
       this.#oldest = this.#place(1);
       this.#size--;
@@ -68,7 +72,7 @@ export class AdmissionLog implements Meter {
       (this.#costs[newest] as number) += cost;
       return;
     }
-    if (this.#size === this.#times.length) this.#rebuild();
+    if (this.#size === this.#times.length) this.#makeRoom();
     const place = this.#place(this.#size++);
     this.#times[place] = now;
     this.#costs[place] = cost;
@@ -94,24 +98,27 @@ export class AdmissionLog implements Meter {
     return this.#costs[this.#place(nth)] as number;
   }
 
-  /** Leaves out the entries that were given back, and makes room for as many again as remain. */
-  #rebuild(): void {
+  /** Closes the gaps that calls taken back have left, and doubles the ring where that does not make half of it free. */
+  #makeRoom(): void {
     let kept = 0;
-    for (let nth = 0; nth < this.#size; nth++) if (this.#cost(nth) > 0) kept++;
-    let length = LEAST_ENTRIES;
-    while (length < 2 * kept) length *= 2;
-    const times = new Float64Array(length);
-    const costs = new Float64Array(length);
-    kept = 0;
     for (let nth = 0; nth < this.#size; nth++) {
       if (this.#cost(nth) === 0) continue;
-      times[kept] = this.#time(nth);
-      costs[kept++] = this.#cost(nth);
+      this.#times[this.#place(kept)] = this.#time(nth);
+      this.#costs[this.#place(kept)] = this.#cost(nth);
+      kept++;
+    }
+    this.#size = kept;
+    const { length } = this.#times;
+    if (kept <= length / 2) return;
+    const times = new Float64Array(2 * length);
+    const costs = new Float64Array(2 * length);
+    for (let nth = 0; nth < kept; nth++) {
+      times[nth] = this.#time(nth);
+      costs[nth] = this.#cost(nth);
     }
     this.#times = times;
     this.#costs = costs;
     this.#oldest = 0;
-    this.#size = kept;
   }
 
   /**
@@ -120,7 +127,7 @@ export class AdmissionLog implements Meter {
    */
   giveBack(at: number, cost: number): void {
     this.#advance(at);
-    if (at <= this.#now - this.#windowMs) return;
+    if (this.#isGone(at, this.#now)) return;
     let rest = cost;
     for (let nth = this.#firstFrom(at); rest > 0 && nth < this.#size; nth++) rest -= this.#takeFrom(nth, rest);
     // Nothing was counted at `at` or later: somebody has not told the time.
@@ -165,11 +172,11 @@ export class AdmissionLog implements Meter {
     return waitUntil(this.#goneAt(this.#time(nth)), now);
   }
 
-  /** The first time at which an admission at `time` is out of the window, also in floating point. */
+  /** The first time at which an admission at `time` is gone. The sum may be one number off. */
   #goneAt(time: number): number {
-    let at = time + this.#windowMs;
-    while (at - this.#windowMs < time) at = after(at);
-    return before(at) - this.#windowMs >= time ? before(at) : at;
+    const at = time + this.#windowMs;
+    if (!this.#isGone(time, at)) return after(at);
+    return this.#isGone(time, before(at)) ? before(at) : at;
   }
 
   read(now: number): Reading {

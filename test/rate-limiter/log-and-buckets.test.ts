@@ -1,0 +1,282 @@
+import { rateLimiter } from 'evenkeel';
+import { manualClock } from 'evenkeel/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Algorithm, bucketCounts, counted, countedIn, limits, Rig, scenarios, worst } from './arrivals.js';
+
+const EXACT: Algorithm[] = ['log', 'buckets'];
+
+describe('log', () => {
+  it('admits just the calls for which there is room in (t − W, t], also after some were taken back', () => {
+    fc.assert(
+      fc.property(scenarios({ backwards: false }), limits, fc.infiniteStream(fc.nat(9)), (scenario, limit, dice) => {
+        const { windowMs, startMs, arrivals } = scenario;
+        const rig = new Rig({ limit, windowMs, algorithm: 'log' }, startMs);
+        for (const arrival of arrivals) {
+          const roll = dice.next().value as number;
+          const open = counted(rig.calls);
+          if (roll === 0 && open.length > 0) rig.ignore(open[open.length >> 1] as (typeof open)[0]);
+          const { admitted, cost } = rig.call(arrival);
+          expect(admitted).toBe(
+            cost === 0 || countedIn([...rig.calls].slice(0, -1), rig.now, windowMs) + cost <= limit,
+          );
+          const used = countedIn(rig.calls, rig.now, windowMs);
+          expect(rig.limiter.snapshot()).toMatchObject({ used, remaining: Math.floor(limit - used) });
+        }
+      }),
+    );
+  });
+
+  it('does the same with a clock that steps back: time stands still until it has caught up', () => {
+    fc.assert(
+      fc.property(scenarios({ backwards: true }), limits, ({ windowMs, startMs, arrivals }, limit) => {
+        const rig = new Rig({ limit, windowMs, algorithm: 'log' }, startMs);
+        for (const arrival of arrivals) {
+          const earlier = [...rig.calls];
+          const { admitted, cost, at } = rig.call(arrival);
+          expect(admitted).toBe(cost === 0 || countedIn(earlier, at, windowMs) + cost <= limit);
+        }
+      }),
+    );
+  });
+
+  it('counts a call up to, and not at, W after it', () => {
+    const clock = manualClock();
+    const limiter = rateLimiter({ limit: 1, windowMs: 1_000, algorithm: 'log', clock });
+    expect(limiter.tryAcquire()).toBe(true);
+    clock.jump(999.999);
+    expect(limiter.tryAcquire()).toBe(false);
+    clock.jump(1_000 - clock.now());
+    expect(limiter.tryAcquire()).toBe(true);
+  });
+
+  it('adds up tenths for ever without a false refusal', () => {
+    const clock = manualClock();
+    const limiter = rateLimiter({ limit: 1, windowMs: 10, algorithm: 'log', clock });
+    // Room for one call of 0.1 each ms, and not for two; the window is never empty.
+    for (let at = 0; at < 20_000; at++) {
+      expect(limiter.tryAcquire({ cost: 0.1 })).toBe(true);
+      if (at >= 9) expect(limiter.tryAcquire({ cost: 0.1 })).toBe(false);
+      clock.jump(1);
+    }
+  });
+
+  it('remembers no more than what is counted, whatever was taken back', () => {
+    const clock = manualClock();
+    const limiter = rateLimiter({ limit: 10, windowMs: 1_000_000, algorithm: 'log', clock });
+    expect(limiter.tryAcquire()).toBe(true);
+    clock.jump(1);
+    const before = process.memoryUsage().arrayBuffers;
+    const open: number[] = [];
+    let refused = 0;
+    for (let i = 0; i < 300_000; i++) {
+      clock.jump(1);
+      if (!limiter.tryAcquire()) refused++;
+      open.push(clock.now());
+      // First in, first out, so that what is taken back lies in the middle.
+      if (open.length > 5) limiter.release('ignored', 0, { startedAt: open.shift() as number });
+    }
+    expect(refused).toBe(0);
+    expect(limiter.snapshot()).toMatchObject({ used: 6, remaining: 4 });
+    // 300,000 entries would be 4.8 MB.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(500_000);
+  });
+});
+
+describe('buckets', () => {
+  const buckets = bucketCounts;
+
+  it('never have more than the limit in any window, whatever its phase', () => {
+    fc.assert(
+      fc.property(
+        scenarios({ backwards: true }),
+        limits,
+        buckets,
+        fc.infiniteStream(fc.nat(9)),
+        ({ windowMs, startMs, arrivals }, limit, buckets, dice) => {
+          const rig = new Rig({ limit, windowMs, buckets }, startMs);
+          for (const arrival of arrivals) {
+            rig.call(arrival);
+            const open = counted(rig.calls);
+            if (dice.next().value === 0 && open.length > 0) rig.ignore(open[open.length >> 1] as (typeof open)[0]);
+            expect(worst(rig.calls, windowMs)).toBeLessThanOrEqual(limit);
+          }
+        },
+      ),
+    );
+  });
+
+  it('refuse only what would not fit into W + W / B', () => {
+    fc.assert(
+      fc.property(scenarios({ backwards: false }), limits, buckets, (scenario, limit, buckets) => {
+        const { windowMs, startMs, arrivals } = scenario;
+        const rig = new Rig({ limit, windowMs, buckets }, startMs);
+        for (const arrival of arrivals) {
+          const earlier = [...rig.calls];
+          const { admitted, cost, at } = rig.call(arrival);
+          const longer = windowMs + windowMs / buckets;
+          // A hair more, for the rounding of W / B.
+          if (!admitted) expect(countedIn(earlier, at, longer * (1 + 1e-9) + 1e-6) + cost).toBeGreaterThan(limit);
+        }
+      }),
+    );
+  });
+
+  it.each([
+    ['exactly the limit', 1],
+    ['a hundred times the limit', 100],
+  ])('under a constant load of %s at least (B − 1) / B of it goes through', (_, times) => {
+    const load = fc.record({ limit: fc.integer({ min: 2, max: 60 }), buckets: fc.constantFrom(2, 3, 10, 20) });
+    fc.assert(
+      fc.property(load, fc.double({ min: 0, max: 1, noNaN: true }), ({ limit, buckets }, phase) => {
+        // Whole numbers: a call that is early by the rounding of a sum is refused, as it should be.
+        const gapMs = 2;
+        const windowMs = limit * times * gapMs;
+        const startMs = Math.floor(phase * windowMs);
+        const limiter = rateLimiter({ limit, windowMs, buckets, clock: manualClock(startMs) });
+        let admitted = 0;
+        const count = 20 * limit * times;
+        for (let i = 0; i < count; i++) {
+          if (limiter.tryAcquire({ startedAt: startMs + i * gapMs })) admitted++;
+        }
+        expect(admitted / (20 * limit)).toBeGreaterThanOrEqual((buckets - 1) / buckets);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('are at most B + 1, with calls at every moment', () => {
+    const clock = manualClock();
+    const before = process.memoryUsage().arrayBuffers;
+    const limiter = rateLimiter({ limit: 1e9, windowMs: 1_000, buckets: 50, clock });
+    for (let i = 0; i < 300_000; i++) limiter.tryAcquire({ startedAt: i / 100 });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
+    expect(limiter.snapshot().used).toBeGreaterThan(99_000);
+  });
+});
+
+describe.each(EXACT)('%s', (algorithm) => {
+  it('has nW ≤ (n + 1) · limit', () => {
+    fc.assert(
+      fc.property(scenarios({ backwards: true }), limits, ({ windowMs, startMs, arrivals }, limit) => {
+        const rig = new Rig({ limit, windowMs, algorithm, buckets: 3 }, startMs);
+        for (const arrival of arrivals) rig.call(arrival);
+        for (const n of [1, 2, 5]) expect(worst(rig.calls, n * windowMs)).toBeLessThanOrEqual((n + 1) * limit);
+      }),
+    );
+  });
+
+  it('retryAfterMs: waiting exactly that long admits, waiting less does not', () => {
+    fc.assert(
+      fc.property(
+        scenarios({ backwards: true }),
+        limits,
+        bucketCounts,
+        fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 5 }),
+        ({ windowMs, startMs, arrivals }, limit, buckets, shares) => {
+          const rig = new Rig({ limit, windowMs, algorithm, buckets }, startMs);
+          for (const arrival of arrivals) {
+            const { admitted, cost } = rig.call(arrival);
+            const { clock, limiter } = rig;
+            const waitMs = limiter.retryAfterMs({ cost });
+            if (admitted) continue;
+            if (cost > limit) {
+              expect(waitMs).toBe(Infinity);
+              continue;
+            }
+            expect(waitMs).toBeGreaterThan(0);
+            const now = clock.now();
+            const at = now + waitMs;
+            // Refusals change nothing, so all of them can be tried on the way.
+            const less = [...shares, 1 - 1e-9, 1 - 2 ** -53].map((share) => now + waitMs * share).sort((a, b) => a - b);
+            for (const early of less) {
+              if (early < at) expect(limiter.tryAcquire({ cost, startedAt: early })).toBe(false);
+            }
+            expect(limiter.retryAfterMs({ cost, startedAt: at })).toBe(0);
+            expect(limiter.tryAcquire({ cost, startedAt: at })).toBe(true);
+            return;
+          }
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('retryAfterMs is as exact between any two numbers', () => {
+    const time = fc.double({ min: 0, max: 1e7, noNaN: true });
+    fc.assert(
+      fc.property(time, time, fc.double({ min: 1e-3, max: 1e6, noNaN: true }), (a, b, windowMs) => {
+        const limiter = rateLimiter({ limit: 1, windowMs, algorithm, clock: manualClock() });
+        const startedAt = Math.min(a, b);
+        limiter.tryAcquire({ startedAt });
+        const now = Math.min(Math.max(a, b), startedAt + windowMs / 2);
+        const waitMs = limiter.retryAfterMs({ startedAt: now });
+        const at = now + waitMs;
+        for (const early of [now + waitMs * 0.999, now + waitMs * (1 - 2 ** -53)]) {
+          if (early < at) expect(limiter.tryAcquire({ startedAt: early })).toBe(false);
+        }
+        expect(limiter.tryAcquire({ startedAt: at })).toBe(true);
+        expect(at - startedAt).toBeGreaterThanOrEqual(windowMs);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+describe.each(['log', 'buckets', 'counter'] as const)('%s', (algorithm) => {
+  it('remaining is the number of back-to-back admissions possible now', () => {
+    fc.assert(
+      fc.property(
+        scenarios({ backwards: true }),
+        limits,
+        fc.integer({ min: 1, max: 20 }),
+        ({ windowMs, startMs, arrivals }, limit, later) => {
+          const rig = new Rig({ limit, windowMs, algorithm, buckets: 5 }, startMs);
+          for (const arrival of arrivals) rig.call(arrival);
+          rig.limiter.update({ limit: later });
+          const { remaining } = rig.limiter.snapshot();
+          let admitted = 0;
+          while (rig.limiter.tryAcquire()) admitted++;
+          expect(remaining).toBe(admitted);
+          expect(rig.limiter.snapshot().remaining).toBe(0);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('resetMs is when remaining rises next', () => {
+    fc.assert(
+      fc.property(scenarios({ backwards: false }), limits, ({ windowMs, startMs, arrivals }, limit) => {
+        const rig = new Rig({ limit, windowMs, algorithm, buckets: 5 }, startMs);
+        for (const arrival of arrivals) rig.call(arrival);
+        const { clock, limiter } = rig;
+        const { remaining, resetMs } = limiter.snapshot();
+        expect(resetMs > 0).toBe(remaining < limit);
+        expect(resetMs).toBeLessThanOrEqual(2 * windowMs);
+        const now = clock.time;
+        clock.time = now + resetMs * 0.999;
+        if (clock.time < now + resetMs) expect(limiter.snapshot().remaining).toBe(remaining);
+        clock.time = now + resetMs;
+        if (resetMs > 0) expect(limiter.snapshot().remaining).toBeGreaterThan(remaining);
+      }),
+    );
+  });
+
+  it('a call of cost c is as c calls of cost 1 at the same instant', () => {
+    const whole = fc.oneof(fc.constant(1), fc.integer({ min: 0, max: 14 }));
+    fc.assert(
+      fc.property(scenarios({ backwards: true, costs: whole }), limits, ({ windowMs, startMs, arrivals }, limit) => {
+        const weighted = new Rig({ limit, windowMs, algorithm, buckets: 5 }, startMs);
+        const units = new Rig({ limit, windowMs, algorithm, buckets: 5 }, startMs);
+        for (const arrival of arrivals) {
+          const { admitted, cost } = weighted.call(arrival);
+          units.clock.time += arrival.afterMs;
+          expect(admitted).toBe(cost <= units.limiter.snapshot().remaining);
+          if (admitted) for (let i = 0; i < cost; i++) expect(units.limiter.tryAcquire()).toBe(true);
+          expect(weighted.limiter.snapshot()).toEqual(units.limiter.snapshot());
+        }
+      }),
+    );
+  });
+});
