@@ -25,7 +25,7 @@ export interface DeadlineOptions extends GateOptions {
   /** How old a call may be when its answer is ready, whatever its deadline, ms, > 0: the timeout of the clients, less the
    * way to them. @default Infinity */
   maxAgeMs?: number;
-  /** The time to leave for the work, ms, ≥ 0 and less than `budgetMs` and `maxAgeMs`. @default 'auto', as measured */
+  /** The time to leave for the work, ms, ≥ 0, less than `budgetMs` and `maxAgeMs`; 'auto' = as measured. @default 'auto' */
   marginMs?: number | 'auto';
 }
 

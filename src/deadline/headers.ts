@@ -41,8 +41,8 @@ export function formatGrpcTimeout(ms: number): string | undefined {
   checkNumber('formatGrpcTimeout', 'ms', ms, { min: 0, infinite: true });
   if (sane(ms) === undefined) return undefined;
   for (const [unit, size] of UNITS) {
-    let count = Math.floor(size < 1 ? ms * Math.round(1 / size) : ms / size);
-    // The product may have been rounded up.
+    // By rounding, then down if that was up: 4.110319 · 1e6 is a little less than the 4,110,319 that it came from.
+    let count = Math.round(size < 1 ? ms * Math.round(1 / size) : ms / size);
     if ((parseGrpcTimeout(`${count}${unit}`) ?? 0) > ms) count--;
     if (count <= MAX_COUNT) return `${count}${unit}`;
   }
