@@ -22,13 +22,15 @@ const LONGEST_MS = 2 ** 31 - 1;
 
 const sane = (ms: number): number | undefined => (ms <= LONGEST_MS ? ms : undefined);
 
+/** A division by a whole number where `size` is a fraction: 3 · 1e-6 is not 0.000003. */
+const toMs = (count: number, size: number): number => (size < 1 ? count / Math.round(1 / size) : count * size);
+
 /** The time that `grpc-timeout` names, ms; undefined for what is malformed or absurd (over 24.8 days). */
 export function parseGrpcTimeout(value: string): number | undefined {
   const [, count, unit] = /^(\d{1,8})([HMSmun])$/.exec(value) ?? [];
   const size = UNITS.find(([name]) => name === unit)?.[1];
   if (count === undefined || size === undefined) return undefined;
-  // A division by the whole number: 3 · 1e-6 is not 0.000003.
-  return sane(size < 1 ? Number(count) / Math.round(1 / size) : Number(count) * size);
+  return sane(toMs(Number(count), size));
 }
 
 /**
@@ -42,8 +44,8 @@ export function formatGrpcTimeout(ms: number): string | undefined {
   if (sane(ms) === undefined) return undefined;
   for (const [unit, size] of UNITS) {
     // By rounding, then down if that was up: 4.110319 · 1e6 is a little less than the 4,110,319 that it came from.
-    let count = Math.round(size < 1 ? ms * Math.round(1 / size) : ms / size);
-    if ((parseGrpcTimeout(`${count}${unit}`) ?? 0) > ms) count--;
+    let count = Math.round(ms / size);
+    if (toMs(count, size) > ms) count--;
     if (count <= MAX_COUNT) return `${count}${unit}`;
   }
   return undefined;

@@ -1,9 +1,9 @@
-import { type Context, checkpoint, deadline, deadlineFrom, isRejected, pipeline, remainingMs } from 'evenkeel';
+import { checkpoint, deadline, deadlineFrom, isRejected, pipeline, remainingMs, type Timed } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 
-const contextAt = (now: number, deadline: number): Context => ({ clock: manualClock(now), deadline }) as Context;
+const contextAt = (now: number, deadline: number): Timed => ({ clock: manualClock(now), deadline });
 
 it('what remains is the deadline less the time now, never below 0', () => {
   fc.assert(
