@@ -1,4 +1,5 @@
 export * from './circuit-breaker/index.js';
+export * from './concurrency-limiter/index.js';
 export * from './core/index.js';
 export * from './deadline/index.js';
 export * from './dynamic-timeout/index.js';

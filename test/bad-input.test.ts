@@ -4,12 +4,14 @@
  */
 import {
   circuitBreaker,
+  concurrencyLimiter,
   deadline,
   dynamicTimeout,
   keyed,
   keyedRateLimiter,
   type Policy,
   pipeline,
+  processLoad,
   rateLimiter,
   tierShedder,
 } from 'evenkeel';
@@ -17,7 +19,8 @@ import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 
 /**
- * What an option may be, with the bounds in the words of the message: `whole`, then bounds as `≥ 1` and `< limitMs`
+ * What an option may be, with the bounds in the words of the message: `whole` or `infinite` (Infinity
+ * may be), then bounds as `≥ 1` and `< limitMs`
  * (an option of `valid`), `infinite` where Infinity is allowed; `or` and a word that is allowed beside numbers; words
  * with `|` between; or one of the names in KINDS.
  */
@@ -38,6 +41,8 @@ const GATE = { ...COMMON, mode: 'enforce | shadow | off', captureStack: 'boolean
 
 // biome-ignore format: one line a factory
 const FACTORIES: Record<string, Factory> = {
+  concurrencyLimiter: { make: concurrencyLimiter, valid: {}, rules: { windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', load: 'function', loadThreshold: '≥ 0 ≤ 1', coolDownMs: '≥ 0', minLimit: 'whole ≥ 1', maxLimit: 'infinite ≥ 2', headroomRatio: '≥ 0.01 ≤ 1', drainRatio: '≥ 0.05 ≤ 0.5', precisionRatio: '≥ 0.01 ≤ 1', queue: 'object', ...GATE } },
+  processLoad: { make: processLoad, valid: {}, rules: { clock: 'clock', sampleMs: '> 0', smoothingMs: '≥ 0', sources: 'object' } },
   circuitBreaker: { make: circuitBreaker, valid: {}, rules: { k: '≥ 1', windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', minRequests: '≥ 0', recovery: 'fast | sre', ...GATE }, update: { k: 50, minRequests: 1_000, mode: 'off' } },
   deadline: { make: deadline, valid: {}, rules: { budgetMs: '> 0 infinite', maxAgeMs: '> 0 infinite', marginMs: '≥ 0 or auto', ...GATE }, update: { budgetMs: 30, maxAgeMs: 30, marginMs: 10, mode: 'off' } },
   dynamicTimeout: { make: dynamicTimeout, valid: { limitMs: 100, maxMs: 200 }, rules: { limitMs: '> 0 ≤ 2147483647', maxMs: '≥ limitMs ≤ 2147483647', averageMs: '≥ 0 < limitMs', samples: '≥ 1', seedMs: '≥ 0 or first', ...COMMON }, update: { limitMs: 60, maxMs: 400, averageMs: 30 } },
@@ -62,6 +67,7 @@ const KINDS: Record<string, Bad[]> = {
   counter: badWords('counter'),
   name: wrongTypes(/a string/, 5, null, '', {}, FUNCTION),
   function: wrongTypes(/a function/, 5, null, 'random', {}),
+  object: wrongTypes(/an object/, 5, null, 'object', true, FUNCTION),
   boolean: wrongTypes(/true or false/, 0, 1, null, 'true', {}),
   clock: wrongTypes(
     /an object with now, setTimer, clearTimer/,

@@ -121,7 +121,8 @@ export class OptionReader {
     const value = this.#take(option, byDefault) as T | null;
     const fits =
       typeof value === 'object' && value !== null && methods.every((name) => typeof value[name] === 'function');
-    return fits ? value : this.#wrongType(option, `an object with ${methods.join(', ')}`, value);
+    const allowed = methods.length > 0 ? `an object with ${methods.join(', ')}` : 'an object';
+    return fits ? value : this.#wrongType(option, allowed, value);
   }
 
   /** @throws TypeError for an option that nobody has asked for. */

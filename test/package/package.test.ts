@@ -30,6 +30,7 @@ const API: Record<string, string[]> = {
     ...CORE,
     'checkpoint',
     'circuitBreaker',
+    'concurrencyLimiter',
     'deadline',
     'deadlineFrom',
     'deadlineHeaders',
@@ -38,6 +39,7 @@ const API: Record<string, string[]> = {
     'keyedRateLimiter',
     'levelOf',
     'parseGrpcTimeout',
+    'processLoad',
     'rateLimitHeaders',
     'rateLimiter',
     'remainingMs',
@@ -46,6 +48,7 @@ const API: Record<string, string[]> = {
   ],
   'evenkeel/core': CORE,
   'evenkeel/circuit-breaker': ['circuitBreaker'],
+  'evenkeel/concurrency-limiter': ['concurrencyLimiter', 'processLoad'],
   'evenkeel/deadline': [
     'checkpoint',
     'deadline',
