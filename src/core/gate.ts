@@ -26,10 +26,24 @@ export function judge(classify: Classify | undefined, ok: boolean, result: unkno
   throw new TypeError(`classify must return 'success', 'failure', 'dropped' or 'ignored', got ${String(verdict)}`);
 }
 
+/**
+ * What waits for a call's promise, which settles once: then it waits for another call's. Two closures a call instead cost
+ * 20 ns and 250 bytes more.
+ */
+interface Waiting {
+  ctx: Context | undefined;
+  readonly onValue: (value: unknown) => unknown;
+  readonly onError: (error: unknown) => unknown;
+}
+
+/** How many of them a step keeps for the next calls. */
+const MAX_IDLE = 1_024;
+
 /** Adjacent gates as one step of a pipeline: the one place in the library that acquires, tries and releases. */
 export class GateStep {
   readonly #gates: readonly Gate<never>[];
   readonly #labels: readonly string[];
+  readonly #idle: Waiting[] = [];
 
   /** `labels` are what the gates are called in refusals. */
   constructor(gates: readonly Gate<never>[], labels: readonly string[]) {
@@ -52,12 +66,27 @@ export class GateStep {
     return undefined;
   }
 
-  /** Settles as `promise` does, and gives back then what `admit` took. */
+  /** Settles as `promise` does, which must be a native one, and gives back then what `admit` took. */
   hold<R>(ctx: Context, promise: Promise<R>): Promise<R> {
-    return promise.then(
-      (value) => this.#succeed(ctx, value),
-      (error: unknown) => this.#release(this.#gates.length, ctx, false, error) as R,
-    );
+    const waiting = this.#idle.pop() ?? this.#newWaiting();
+    waiting.ctx = ctx;
+    return promise.then(waiting.onValue as (value: R) => R, waiting.onError as () => R);
+  }
+
+  #newWaiting(): Waiting {
+    const waiting: Waiting = {
+      ctx: undefined,
+      onValue: (value) => this.#succeed(this.#done(waiting), value),
+      onError: (error) => this.#release(this.#gates.length, this.#done(waiting), false, error),
+    };
+    return waiting;
+  }
+
+  #done(waiting: Waiting): Context {
+    const ctx = waiting.ctx as Context;
+    waiting.ctx = undefined;
+    if (this.#idle.length < MAX_IDLE) this.#idle.push(waiting);
+    return ctx;
   }
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
