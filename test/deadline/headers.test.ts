@@ -1,11 +1,4 @@
-import {
-  type Context,
-  deadlineFrom,
-  deadlineHeaders,
-  formatGrpcTimeout,
-  type HeaderSource,
-  parseGrpcTimeout,
-} from 'evenkeel';
+import { deadlineFrom, deadlineHeaders, formatGrpcTimeout, type HeaderSource, parseGrpcTimeout } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
