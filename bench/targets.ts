@@ -74,6 +74,27 @@ export const targets: Target[] = [
   fasterThanPeers('timeout, success', 'timeout success / evenkeel', 4),
   faster('breaker + timeout', 'breaker + timeout / evenkeel', 'breaker + timeout / opossum, with timeout', 3),
   bytes('breaker + timeout', 'breaker + timeout / evenkeel', 1_000),
+  slower(
+    'rate limit, admitted',
+    'rate limit admitted / evenkeel, buckets',
+    'rate limit admitted / performance.now',
+    1.3,
+  ),
+  // What performance.now itself allocates.
+  bytes('rate limit, admitted', 'rate limit admitted / evenkeel, buckets', 16),
+  faster(
+    'rate limit, admitted',
+    'rate limit admitted / evenkeel, buckets',
+    'rate limit admitted / rate-limiter-flexible',
+    3,
+  ),
+  faster(
+    'rate limit, refused',
+    'rate limit refused / evenkeel, buckets',
+    'rate limit refused / rate-limiter-flexible',
+    15,
+  ),
+  fasterThanPeers('rate limit, 10^6 keys', 'rate limit, 10^6 keys / evenkeel', 2.2),
 ];
 
 /** Of the targets that this run has measured. */

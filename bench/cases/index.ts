@@ -2,6 +2,17 @@ import type { Group } from '../case.js';
 import { breakerAndTimeout } from './breaker-and-timeout.js';
 import { breakerRefusal } from './breaker-refusal.js';
 import { breakerSuccess } from './breaker-success.js';
+import { rateLimitAdmitted, rateLimitRefused } from './rate-limiter.js';
+import { rateLimitKeys } from './rate-limiter-keys.js';
 import { timeoutSuccess, timeoutWithOthers } from './timeout-success.js';
 
-export const groups: Group[] = [breakerSuccess, breakerRefusal, timeoutSuccess, timeoutWithOthers, breakerAndTimeout];
+export const groups: Group[] = [
+  breakerSuccess,
+  breakerRefusal,
+  timeoutSuccess,
+  timeoutWithOthers,
+  breakerAndTimeout,
+  rateLimitAdmitted,
+  rateLimitRefused,
+  rateLimitKeys,
+];
