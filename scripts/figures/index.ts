@@ -1,4 +1,5 @@
 import { outageChart, overloadChart } from './breaker.js';
+import { windowChart } from './rate-limiter.js';
 import { limitChart, slowDownChart } from './timeout.js';
 
 /** The figures of the documentation by file name, drawn from runs of the library in virtual time: always the same. */
@@ -7,4 +8,5 @@ export const figures = async (): Promise<Record<string, string>> => ({
   'circuit-breaker-overload.svg': overloadChart(),
   'dynamic-timeout-slow-down.svg': await slowDownChart(),
   'dynamic-timeout-limit.svg': limitChart(),
+  'rate-limiter-window.svg': windowChart(),
 });
