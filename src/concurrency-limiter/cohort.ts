@@ -12,8 +12,10 @@ export interface Measurement {
   throughput: number;
   /** Whether a call was refused meanwhile. */
   limited: boolean;
-  /** Share of its calls that were dropped. */
+  /** Share of its calls that were dropped, failures left out: they tell nothing of the callee's load. */
   droppedRatio: number;
+  /** Share of its calls that succeeded, failures counted. */
+  successRatio: number;
   /** From its first call until now, ms. */
   spanMs: number;
 }
@@ -26,7 +28,7 @@ export interface CohortPlan {
   error: number;
   /** … or this long, ms. */
   maxMs: number;
-  /** The calls' own response time is known to be about this, ms; NaN = it is not. */
+  /** A call takes about this, ms. */
   rttMs: number;
 }
 
@@ -52,6 +54,8 @@ export class Cohort {
   #from = -Infinity;
   #until = Infinity;
   #firstAt = NaN;
+  /** When the first call ended that told something. */
+  #answeredAt = NaN;
   #members = 0;
   #open = 0;
   #openStarts = 0;
@@ -60,6 +64,7 @@ export class Cohort {
   #rtt = 0;
   #rttSquares = 0;
   #dropped = 0;
+  #failures = 0;
   #droppedRtt = 0;
   #limited = false;
   /** Square of the coefficient of variation of response times: 0 = all alike, 1 = exponential. */
@@ -69,9 +74,9 @@ export class Cohort {
   restart(at: number): void {
     this.#from = at;
     this.#until = Infinity;
-    this.#firstAt = NaN;
+    this.#firstAt = this.#answeredAt = NaN;
     this.#members = this.#open = this.#openStarts = this.#inflight = 0;
-    this.#successes = this.#rtt = this.#rttSquares = this.#dropped = this.#droppedRtt = 0;
+    this.#successes = this.#rtt = this.#rttSquares = this.#dropped = this.#droppedRtt = this.#failures = 0;
     this.#limited = false;
   }
 
@@ -92,6 +97,9 @@ export class Cohort {
     if (startedAt <= this.#from || startedAt > this.#until || this.#open === 0) return;
     this.#open--;
     this.#openStarts -= startedAt;
+    if ((verdict === 'success' || verdict === 'dropped') && Number.isNaN(this.#answeredAt)) {
+      this.#answeredAt = startedAt + elapsedMs;
+    }
     if (verdict === 'success') {
       const rtt = Math.max(LEAST_MS, elapsedMs);
       this.#successes++;
@@ -100,6 +108,8 @@ export class Cohort {
     } else if (verdict === 'dropped') {
       this.#dropped++;
       this.#droppedRtt += Math.max(LEAST_MS, elapsedMs);
+    } else if (verdict === 'failure') {
+      this.#failures++;
     }
   }
 
@@ -119,25 +129,22 @@ export class Cohort {
     const members = this.#members;
     if (members < MIN_CALLS_SLOW) return false;
     const passedMs = now - this.#firstAt;
-    // Before anything is known, the first answers have to do. Else some response times, as the wait for the last of them
-    // takes as long anyway; and no less than one, for workers may go in step.
-    if (Number.isNaN(rttMs)) return false;
+    // Some response times, as the wait for the last of them takes as long anyway; and no less than one, for workers may go
+    // in step.
     if (passedMs < Math.max(minMs, rttMs * (1 + 4 * this.#dispersion))) return false;
     if (members < MIN_CALLS) return passedMs >= 2 * maxMs;
     return members * error * error >= this.#dispersion || passedMs >= maxMs;
   }
 
-  /** Whether `minMs` have passed since the first of its calls to end. Closes it to further calls at that. */
+  /** Whether `minMs` have passed since the first answer to any of its calls. */
   hasFirstAnswers(now: number, minMs: number): boolean {
-    if (this.#successes + this.#dropped === 0) return false;
-    if (this.#until === Infinity) this.#until = now;
-    return now - this.#until >= minMs;
+    return now - this.#answeredAt >= minMs;
   }
 
   /** What the first answers of a cohort that is not complete show. */
   measureFirst(now: number): Measurement {
     const ends = this.#successes + this.#dropped;
-    return { ...this.#measurement(now, ends), error: 1, throughput: ends / (now - this.#until) };
+    return { ...this.#measurement(now, ends), error: 1, throughput: ends / (now - this.#answeredAt) };
   }
 
   /** What it has shown; undefined = no call of it has told anything. */
@@ -169,6 +176,7 @@ export class Cohort {
       throughput: Math.max(0, successes - 1) / Math.max(LEAST_MS, this.#until - this.#firstAt),
       limited: this.#limited,
       droppedRatio: this.#dropped / ends,
+      successRatio: successes / (ends + this.#failures),
       spanMs: now - this.#firstAt,
     };
   }

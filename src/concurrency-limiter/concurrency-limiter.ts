@@ -58,7 +58,7 @@ export interface ConcurrencyLimiterSnapshot {
   /** Calls that may be in flight now; `maxLimit` before there are data. */
   limit: number;
   inflight: number;
-  /** Answers a second at the callee's capacity; 0 before there are data. */
+  /** Successes a second at the callee's capacity; 0 before there are data. */
   maxQps: number;
   /** The callee's response time without a queue, ms; 0 before there are data. */
   minRttMs: number;

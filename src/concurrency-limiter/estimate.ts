@@ -1,5 +1,5 @@
 /** How many standard errors apart two figures have to be before the newer one replaces the older at once. */
-const SURPRISE = 3;
+const SURPRISE = 4;
 
 /**
  * A positive figure known through noisy measurements, each with its relative standard error. Works on logarithms: twice
@@ -41,9 +41,11 @@ export class Estimate {
     this.#variance = (1 - weight) ** 2 * this.#variance + weight * weight * noise;
   }
 
-  /** Takes `measured` if it is lower and a surprise. */
-  lowerTo(measured: number, error: number): void {
-    if (measured < this.value && this.#isSurprise(measured, error)) this.set(measured, error);
+  /** Takes `measured` if it is lower and a surprise; returns whether it is. */
+  lowerTo(measured: number, error: number): boolean {
+    const isLower = measured < this.value && this.#isSurprise(measured, error);
+    if (isLower) this.set(measured, error);
+    return isLower;
   }
 
   #isSurprise(measured: number, error: number): boolean {

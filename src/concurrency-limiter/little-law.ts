@@ -55,12 +55,13 @@ export class LittleLaw {
   limit: number;
   readonly #settings: LittleLawSettings;
   #bounds: LimitBounds;
-  /** Successes a ms at capacity. */
+  /** Calls a ms at capacity, by the response time of those that succeed: those that fail take places, too. */
   #throughput = new Estimate();
   /** Response time without a queue, ms. */
   #minRtt = new Estimate();
   #phase: 'cruise' | 'drain' = 'cruise';
   #boost = 1;
+  #successRatio = 1;
   #drainedAt = -Infinity;
   #drainMs = 0;
   #drainedThroughput = 0;
@@ -82,9 +83,9 @@ export class LittleLaw {
     return this.#minRtt.value;
   }
 
-  /** Calls that the callee answers a second at most; NaN without data. */
+  /** Calls that the callee answers with success a second at most; NaN without data. */
   get maxQps(): number {
-    return this.#throughput.value * 1_000;
+    return this.#throughput.value * this.#successRatio * 1_000;
   }
 
   /** Calls that the callee works on at a time: Little's law. */
@@ -110,6 +111,7 @@ export class LittleLaw {
 
   /** The very first answers. */
   begin(seen: Measurement): void {
+    this.#successRatio = seen.successRatio;
     this.#minRtt.set(seen.rttMs, seen.error);
     this.#throughput.set(seen.throughput * keptOf(seen.droppedRatio), seen.error);
     this.#cruise();
@@ -117,8 +119,10 @@ export class LittleLaw {
 
   /** Calls made at the present limit. */
   learn(seen: Measurement, at: number): void {
+    this.#successRatio = seen.successRatio;
     if (this.#phase === 'drain') this.#learnDrained(seen, at);
     else if (!seen.limited) this.#learnUnlimited(seen);
+    else if (seen.droppedRatio === 1) this.#back(keptOf(1), seen.error);
     else if (this.#minRtt.isWithin(KNOWN_RATIO) || this.#isFixed) this.#learnCruising(seen, at);
     else this.#drain(seen);
   }
@@ -126,14 +130,15 @@ export class LittleLaw {
   #learnCruising(seen: Measurement, at: number): void {
     const { rttMs, error, droppedRatio } = seen;
     const before = this.#throughput.value;
-    const answered = Math.max(this.limit, seen.inflight) / (droppedRatio < 1 ? rttMs : this.minRttMs);
+    const answered = Math.max(this.limit, seen.inflight) / rttMs;
     this.#throughput.learn(answered * keptOf(droppedRatio), error, this.#matters);
-    if (droppedRatio < 1) this.#minRtt.lowerTo(rttMs, error);
+    // Less even than without a queue: then without one it is less still.
+    const isFaster = this.#minRtt.lowerTo(rttMs, error);
     const growing = droppedRatio === 0 && this.#throughput.value > before * GROWTH;
     this.#boost = growing ? Math.min(MAX_BOOST, this.#boost * 2) : 1;
     const fell = this.#throughput.value < this.#drainedThroughput * (1 - this.#settings.drainRatio);
     const due = !growing && at - this.#drainedAt > this.#cruiseMs;
-    if (fell || due) this.#drain(seen);
+    if (fell || due || isFaster) this.#drain(seen);
     else this.#cruise();
   }
 
@@ -145,12 +150,13 @@ export class LittleLaw {
     // Slower although fewer are in flight: the callee is changing under our eyes. Look again.
     const isUpset = Math.log(rttMs / this.#cruiseRttMs) > GROWTH - 1 + 3 * error;
     if (isUpset || droppedRatio > 0) {
-      if (droppedRatio > 0) this.#throughput.set(throughput * keptOf(droppedRatio), error);
-      this.#cruise();
+      this.#back(keptOf(droppedRatio), error);
       return;
     }
     // As many answers as with more in flight: there still is a queue, and rttMs is only an upper bound of minRtt.
     const isQueueing = inflight > 1 && Math.log(inflight / rttMs / throughput) > -this.#settings.drainRatio / 2;
+    // Then the next one may come soon, whatever it costs.
+    if (isQueueing) this.#drainMs = 0;
     if (!isQueueing || rttMs < this.minRttMs) this.#minRtt.learn(rttMs, error, this.#matters);
     if (isQueueing && this.limit > this.#drainFloor && error < EXACT_RATIO) this.#setDrainLimit(inflight / 2);
     else this.#cruise();
@@ -158,13 +164,19 @@ export class LittleLaw {
 
   /** Without refusals: there may be room for more than what came, and there is nothing to limit if there is not. */
   #learnUnlimited({ rttMs, error, throughput, droppedRatio }: Measurement): void {
-    this.#boost = 1;
     if (droppedRatio > this.#settings.headroomRatio) {
-      this.#throughput.set(this.#throughput.value * keptOf(droppedRatio), error);
-    } else {
-      if (rttMs < this.minRttMs || !this.#minRtt.isWithin(error)) this.#minRtt.learn(rttMs, error, 0);
-      if (throughput > this.#throughput.value) this.#throughput.learn(throughput, error, this.#matters);
+      this.#back(keptOf(droppedRatio), error);
+      return;
     }
+    if (rttMs < this.minRttMs || !this.#minRtt.isWithin(error)) this.#minRtt.learn(rttMs, error, 0);
+    if (throughput > this.#throughput.value) this.#throughput.learn(throughput, error, this.#matters);
+    this.#back(1, error);
+  }
+
+  /** Cruises on at this share of the capacity. */
+  #back(ratio: number, error: number): void {
+    this.#boost = 1;
+    if (ratio < 1) this.#throughput.set(this.#throughput.value * ratio, error);
     this.#cruise();
   }
 
