@@ -6,8 +6,8 @@ const PLACES = TIERS * LEVELS;
 
 /** At a load of 0, so much more is admitted than is served: the queue fills again. */
 const GROWTH = 0.25;
-/** At a load of 0, at least this share of all that is offered is let in more a step: all of it again after 100. */
-const BETA = 0.01;
+/** At a load of 0, at least this share of all that is offered is let in more a step: all of it again after 250. */
+const BETA = 0.004;
 /** At most this share of what is admitted goes in one step. */
 const ALPHA = 0.5;
 /** At a load of 1, so much less is admitted than is served: the queue drains. */
@@ -24,8 +24,9 @@ export const placeOf = (tier: Tier, level: number): number => (tier - 1) * LEVEL
  *     load < threshold:  ratio ← max(served / offered · (1 + GROWTH · room), ratio + BETA · room)
  *     load ≥ threshold:  ratio ← min(served / offered · (1 − DRAIN · excess), ratio)
  *
- * but never to more than 1 + GROWTH times the ratio in one step (or BETA more), nor to less than 1 − ALPHA of it. `room`
- * and `excess` are how far the load is from the threshold, as a share of how far it can be. The cutoff is the quantile of
+ * but never to more than 1 + GROWTH times the ratio in one step (or BETA more), nor to less than 1 − ALPHA of it. `excess`
+ * is how far the load is over the threshold, as a share of how far it can be, and `room` the square of how far it is
+ * below: near the threshold the next tier is left waiting, or each lull would let it in. The cutoff is the quantile of
  * the offered calls at `ratio`, drawn to the nearest boundary between tiers.
  */
 export class Admission {
@@ -33,8 +34,10 @@ export class Admission {
   readonly #offered = new Float64Array(PLACES);
   /** Calls that were served, fading alike. */
   #served = 0;
-  /** Share of the offered calls that should get in. */
+  /** Share of the offered calls that the load asks for … */
   ratio = 1;
+  /** … and, drawn to a boundary between tiers, that is admitted. */
+  target = 1;
   /** Places below it get in. */
   cutoff = PLACES;
   shedding = false;
@@ -62,7 +65,7 @@ export class Admission {
     const total = this.#sum(PLACES);
     const served = total > 0 ? Math.min(1, this.#served / total) : 1;
     if (load < threshold) {
-      const room = (threshold - load) / threshold;
+      const room = ((threshold - load) / threshold) ** 2;
       const more = Math.min(served * (1 + GROWTH * room), this.ratio * (1 + GROWTH));
       this.ratio = Math.min(1, Math.max(more, this.ratio + BETA * steps * room));
       if (this.ratio === 1) this.shedding = false;
@@ -71,7 +74,8 @@ export class Admission {
       const less = Math.min(served * (1 - DRAIN * excess), this.ratio);
       this.ratio = Math.max(less, this.ratio * (1 - ALPHA));
     }
-    this.cutoff = this.shedding ? this.#cutoffAt(this.#stick(total) * total) : PLACES;
+    this.target = this.shedding ? this.#stick(total) : 1;
+    this.cutoff = this.shedding ? this.#cutoffAt(this.target, total) : PLACES;
   }
 
   #sum(places: number): number {
@@ -87,22 +91,25 @@ export class Admission {
     for (let tier = 1; tier <= TIERS; tier++) {
       const above = tier === TIERS ? 1 : this.#sum(tier * LEVELS) / total;
       if (ratio <= above) {
-        const from = below * (1 + STICK);
-        const to = above * (1 - STICK);
-        if (from < to) return below + Math.min(1, Math.max(0, (ratio - from) / (to - from))) * (above - below);
-        // A tier too small to be cut.
-        return 2 * ratio < below + above ? below : above;
+        // A small tier keeps a third of it to be cut in.
+        const third = (above - below) / 3;
+        const from = below + Math.min(STICK * below, third);
+        const to = above - Math.min(STICK * above, third);
+        return below + Math.min(1, Math.max(0, (ratio - from) / (to - from))) * (above - below);
       }
       below = above;
     }
     return 1;
   }
 
-  /** The place below which there are at least `mass` of the offered calls; one with calls in it is always below. */
-  #cutoffAt(mass: number): number {
+  /** The place below which there is `share` of the offered calls. Levels that nobody is on count to the better side. */
+  #cutoffAt(share: number, total: number): number {
+    // Less a rounding error, which would else let in the first of the next tier.
+    const mass = (share - 1e-9) * total;
     let sum = 0;
     let place = 0;
     while (place < PLACES && (sum < mass || sum === 0)) sum += this.#offered[place++] as number;
+    while (place % LEVELS > 0 && this.#offered[place] === 0) place++;
     return place;
   }
 }

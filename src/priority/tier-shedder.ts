@@ -18,7 +18,7 @@ import { LEVELS, levelOf } from './level.js';
 /** Options of {@link tierShedder}. */
 export interface TierShedderOptions extends GateOptions {
   /** How loaded the protected part is, 0 to 1: how full its queue is, calls in flight over their limit, utilisation …
-   * Asked 40 times a window, on a call's path: keep it short. */
+   * Asked 100 times a window, on a call's path: keep it short. */
   load: () => number;
   /** From this load on calls are shed, > 0 and < 1. @default 0.8 */
   loadThreshold?: number;
@@ -52,7 +52,7 @@ export interface TierShedder extends Gate {
 }
 
 /** How often a window the threshold moves. */
-const STEPS = 40;
+const STEPS = 100;
 const HOUR_MS = 3_600_000;
 const hostHour = (): number => Math.floor(wallTime() / HOUR_MS);
 
@@ -132,12 +132,12 @@ class PriorityShedder extends GateBase implements TierShedder {
   }
 
   snapshot(): TierShedderSnapshot {
-    const { ratio, cutoff } = this.#admission;
+    const { target, cutoff } = this.#admission;
     const tier = Math.ceil(cutoff / LEVELS) as Tier;
     return {
       state: this.#state,
       load: this.#latestLoad,
-      admitRatio: ratio,
+      admitRatio: target,
       tier,
       level: cutoff - (tier - 1) * LEVELS,
     };
