@@ -100,7 +100,7 @@ export function saturate(scenario: Saturation): { slices: Slice[]; limiter: Conc
     load: () => 1,
     ...scenario.options,
     clock,
-  } as const) as ConcurrencyLimiter;
+  });
   const changes = [...(scenario.changes ?? [])];
   const answers = new Agenda();
   const queue: number[] = [];
