@@ -61,6 +61,19 @@ const bytes = (path: string, id: string, bound: number): Target => ({
   isAtMost: true,
 });
 
+/** Like `slower`, with so many nanoseconds on top of the bound. */
+const slowerThanPlus = (path: string, id: string, floorId: string, bound: number, plusNs: number): Target => ({
+  path,
+  text: `less ${plusNs} ns, ≤ ${bound} × ${floorId.split(' / ')[1]}`,
+  measure: (run) => {
+    const ours = find(run, id);
+    const floor = find(run, floorId);
+    return ours && floor && ratios({ ...ours, nsByRound: ours.nsByRound.map((ns) => ns - plusNs) }, floor);
+  },
+  bound,
+  isAtMost: true,
+});
+
 const success = 'breaker success / evenkeel';
 
 export const targets: Target[] = [
@@ -95,6 +108,13 @@ export const targets: Target[] = [
     15,
   ),
   fasterThanPeers('rate limit, 10^6 keys', 'rate limit, 10^6 keys / evenkeel', 2.2),
+  slowerThanPlus(
+    'concurrency, acquire + release',
+    'concurrency permit / evenkeel, tryAcquire + release',
+    'concurrency permit / 2 × performance.now',
+    1.2,
+    20,
+  ),
 ];
 
 /** Of the targets that this run has measured. */

@@ -2,6 +2,7 @@ import type { Group } from '../case.js';
 import { breakerAndTimeout } from './breaker-and-timeout.js';
 import { breakerRefusal } from './breaker-refusal.js';
 import { breakerSuccess } from './breaker-success.js';
+import { concurrencyPermit, concurrencySuccess } from './concurrency-limiter.js';
 import { rateLimitAdmitted, rateLimitRefused } from './rate-limiter.js';
 import { rateLimitKeys } from './rate-limiter-keys.js';
 import { timeoutSuccess, timeoutWithOthers } from './timeout-success.js';
@@ -15,4 +16,6 @@ export const groups: Group[] = [
   rateLimitAdmitted,
   rateLimitRefused,
   rateLimitKeys,
+  concurrencyPermit,
+  concurrencySuccess,
 ];
