@@ -18,7 +18,7 @@ import { Throttle } from './throttle.js';
 export interface CircuitBreakerOptions extends GateOptions {
   /** How many calls the callee may get for each that it takes, ≥ 1. Smaller refuses more. @default 2 */
   k?: number;
-  /** How far back counts, ms; longer than nearly all calls last. @default 10_000 */
+  /** How far back counts, ms, > 0; longer than nearly all calls last. @default 10_000 */
   windowMs?: number;
   /** In how many steps the window moves on, 1 to 10,000. @default 40 */
   buckets?: number;
@@ -81,27 +81,29 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   #settings: Settings;
   /** By `#throttle`; the bare formula has no state. */
   #throttling = false;
+  readonly #windowMs: number;
   /** When a call last asked. */
   #latest = -Infinity;
-  /** Calls admitted up to then are not counted, or no longer. */
+  /** The requests and accepts of calls admitted before that are forgotten. */
   #forgottenAt = -Infinity;
+  /** Calls admitted before that began while the mode was off. */
+  #offUntil = -Infinity;
 
   constructor(options: CircuitBreakerOptions | undefined) {
     const read = new OptionReader('circuitBreaker', options);
     super(read, 'circuitBreaker');
     this.#settings = readSettings(read);
-    const windowMs = read.number('windowMs', 10_000, { above: 0 });
+    this.#windowMs = read.number('windowMs', 10_000, { above: 0 });
     const buckets = read.number('buckets', 40, { min: 1, max: 10_000, integer: true });
     const recovery = read.oneOf('recovery', 'fast', ['fast', 'sre']);
     read.done();
-    this.#window = new RollingWindow(windowMs, buckets, 4);
+    this.#window = new RollingWindow(this.#windowMs, buckets, 4);
     if (recovery === 'fast') this.#throttle = new Throttle(this.random);
   }
 
   tryAcquire(ctx?: Partial<Context>): boolean {
     if (this.mode === 'off') return true;
-    const now = ctx?.startedAt ?? this.clock.now();
-    this.#latest = now;
+    const now = this.#timeOf(ctx);
     this.#window.advance(now);
     const admitted = this.#admits(now);
     this.#window.addNow(REQUESTS, 1);
@@ -110,19 +112,35 @@ class SreBreaker extends GateBase implements CircuitBreaker {
 
   release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
     const admittedAt = ctx?.startedAt ?? this.clock.now() - elapsedMs;
-    if (admittedAt <= this.#forgottenAt) return;
+    if (this.mode === 'off' || admittedAt < this.#offUntil) return;
     const window = this.#window;
+    const counted = admittedAt >= this.#forgottenAt && window.total(ACCEPTS) < window.total(REQUESTS);
     if (verdict === 'ignored') {
-      window.add(REQUESTS, admittedAt, -1);
-      if (this.#throttling) this.#throttle?.giveBack();
+      if (counted) window.add(REQUESTS, admittedAt, -1);
+      if (this.#throttling && this.mode === 'enforce') this.#throttle?.giveBack(admittedAt);
       return;
     }
     const accepted = verdict === 'success';
-    if (accepted) window.add(ACCEPTS, admittedAt, 1);
+    if (accepted && counted) window.add(ACCEPTS, admittedAt, 1);
+    // Also of a forgotten call: a slow good one has to weigh against the quick failures that began after it.
     window.addNow(accepted ? SUCCESSES : FAILURES, 1);
     if (this.#throttle === undefined) return;
     if (this.#throttling) this.#throttle.settle(accepted, admittedAt, this.#settings.k);
     else if (!accepted) this.#trip(this.#throttle);
+  }
+
+  /** When a call asks. A clock that fails stands still; one that is set back by more than the window starts afresh. */
+  #timeOf(ctx: Partial<Context> | undefined): number {
+    const now = ctx?.startedAt ?? this.clock.now();
+    if (now >= this.#latest && now < Infinity) {
+      this.#latest = now;
+    } else if (now < this.#latest - this.#windowMs && now > -Infinity) {
+      this.#window.restart();
+      this.#latest = now;
+      this.#forgottenAt = this.#offUntil = -Infinity;
+      if (this.#throttling) this.#setState('closed', now);
+    }
+    return this.#latest;
   }
 
   #admits(now: number): boolean {
@@ -131,7 +149,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
       const p = this.#probability();
       return p === 0 || this.random() >= p;
     }
-    if (this.#throttling && this.#isOver(throttle, now)) this.#close(now);
+    if (this.#throttling && this.#isOver(throttle)) this.#close(now);
     return !this.#throttling || throttle.admit(now);
   }
 
@@ -153,8 +171,8 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     this.#setState('throttling', now);
   }
 
-  #isOver(throttle: Throttle, now: number): boolean {
-    return this.#window.total(REQUESTS) === 0 || throttle.isOver(now, this.#settings.k);
+  #isOver(throttle: Throttle): boolean {
+    return this.#window.total(REQUESTS) === 0 || throttle.isOver(this.#settings.k);
   }
 
   /** What was counted before the callee's recovery is stale. */
@@ -183,7 +201,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     read.done();
     this.#settings = settings;
     // A call that was not counted when it began must not be counted when it ends.
-    if (this.mode === 'off' && mode !== 'off') this.#forgottenAt = this.clock.now();
+    if (this.mode === 'off' && mode !== 'off') this.#offUntil = this.clock.now();
     this.mode = mode;
   }
 
@@ -192,7 +210,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     const window = this.#window;
     window.advance(now);
     const throttle = this.#throttle;
-    if (throttle !== undefined && this.#throttling && this.#isOver(throttle, now)) this.#close(now);
+    if (throttle !== undefined && this.#throttling && this.#isOver(throttle)) this.#close(now);
     const p = throttle === undefined ? this.#probability() : this.#throttling ? throttle.rejectProbability : 0;
     const state = this.#throttling || p > 0 ? 'throttling' : 'closed';
     return { requests: window.total(REQUESTS), accepts: window.total(ACCEPTS), rejectProbability: p, state };

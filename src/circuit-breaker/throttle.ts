@@ -21,8 +21,12 @@ const LAST_PROBE_MS = 550;
 const KEEP_MS = 1_000;
 /** The bound is on any second: a second after the entry, what was sent before it no longer counts. */
 const DEBT_MS = 1_000;
-/** A second without a refusal, and the callee well: over. At half a second it flaps near capacity = load / k. */
+/** A second of calls without a refusal, and the callee well: over. At half a second it flaps near capacity = load / k. */
 const CALM_MS = 1_000;
+/** A longer time without a call counts as this much: silence tells nothing, and on-and-off traffic would close it. */
+const CALM_GAP_MS = 200;
+/** What an accepted call earns at least: with exactly one there would be no growth, and no recovery for k = 1. */
+const LEAST_EARNED = 1.05;
 /** How far back the reported share of refusals looks. */
 const REPORT_MS = 150;
 
@@ -39,9 +43,13 @@ export class Throttle {
   /** Earned, and not yet released into the rights. */
   #pending = 0;
   #decidedAt = 0;
+  #enteredAt = 0;
   #sentAt = 0;
+  #sentBeforeAt = 0;
   /** The latest refusal, or the entry: the present run without one began there. */
   #refusedAt = 0;
+  /** How long calls have come since then. */
+  #calmMs = 0;
   #debtUntil = 0;
   #probeAfterMs = 0;
   #runAccepts = 0;
@@ -57,8 +65,8 @@ export class Throttle {
   /** Begins. The calls in flight were sent without a right: they are its first debt. */
   enter(now: number, inFlight: number): void {
     this.#rights = -inFlight;
-    this.#pending = this.#runAccepts = this.#runFailures = this.#offered = this.#refused = 0;
-    this.#decidedAt = this.#sentAt = this.#refusedAt = now;
+    this.#pending = this.#runAccepts = this.#runFailures = this.#calmMs = this.#offered = this.#refused = 0;
+    this.#enteredAt = this.#decidedAt = this.#sentAt = this.#sentBeforeAt = this.#refusedAt = now;
     this.#debtUntil = now + DEBT_MS;
     this.#probeAfterMs = FIRST_PROBE_MS;
   }
@@ -70,12 +78,13 @@ export class Throttle {
     // A part of a right is drawn for, not saved up: of several callers that take turns, one would get them all.
     if (this.#rights >= 1 || (this.#rights > 0 && this.#random() < this.#rights) || now >= this.nextProbeMs) {
       this.#rights--;
+      this.#sentBeforeAt = this.#sentAt;
       this.#sentAt = now;
       return true;
     }
     this.#refused++;
     this.#refusedAt = now;
-    this.#runAccepts = this.#runFailures = 0;
+    this.#runAccepts = this.#runFailures = this.#calmMs = 0;
     return false;
   }
 
@@ -83,6 +92,7 @@ export class Throttle {
     const passedMs = now - this.#decidedAt;
     if (passedMs > 0) {
       this.#decidedAt = now;
+      this.#calmMs += Math.min(passedMs, CALM_GAP_MS);
       const kept = REPORT_MS / (REPORT_MS + passedMs);
       this.#offered *= kept;
       this.#refused *= kept;
@@ -99,7 +109,7 @@ export class Throttle {
 
   /** A call admitted at `sentAt`, before or after the entry, has ended. */
   settle(accepted: boolean, sentAt: number, k: number): void {
-    if (accepted) this.#pending += 1 + (k - 1) * EARNED_SHARE;
+    if (accepted) this.#pending += Math.max(LEAST_EARNED, 1 + (k - 1) * EARNED_SHARE);
     this.#probeAfterMs = accepted ? FIRST_PROBE_MS : Math.min(LAST_PROBE_MS, this.#probeAfterMs * 2);
     // Sent while calls were being refused, it says nothing of how the callee bears the full load.
     if (sentAt <= this.#refusedAt) return;
@@ -107,19 +117,20 @@ export class Throttle {
     else this.#runFailures++;
   }
 
-  /** A call was admitted, and never reached the callee. */
-  giveBack(): void {
+  /** The call admitted at `sentAt` tells nothing of the callee. One from before the entry has not spent a right. */
+  giveBack(sentAt: number): void {
+    if (sentAt <= this.#enteredAt) return;
     this.#rights++;
+    // It was no probe either: a gate further in that refuses nearly all would use up every one.
+    if (sentAt === this.#sentAt) this.#sentAt = this.#sentBeforeAt;
   }
 
   /**
    * Whether the callee is well again. It may fail half of what the formula would tolerate: one that takes 1 / k of the
    * load and has room for a few more looks well for a second, and would flap.
    */
-  isOver(now: number, k: number): boolean {
-    return (
-      now - this.#refusedAt >= CALM_MS && this.#runAccepts > 0 && this.#runFailures <= ((k - 1) / 2) * this.#runAccepts
-    );
+  isOver(k: number): boolean {
+    return this.#calmMs >= CALM_MS && this.#runAccepts > 0 && this.#runFailures <= ((k - 1) / 2) * this.#runAccepts;
   }
 
   /** When a call gets through whatever the callee does; while in debt, as rarely as in an outage. Clock ms. */

@@ -12,7 +12,7 @@ import { throwLater } from './errors.js';
  */
 export class AbortScope {
   #controller: AbortController | undefined;
-  #listeners: (() => void)[] | undefined;
+  #listeners: Set<() => void> | undefined;
   #aborted = false;
   #reason: unknown;
   /**
@@ -53,19 +53,18 @@ export class AbortScope {
 
   /** Calls `listener` once on abort. Not called when already aborted: look at `aborted` first. */
   add(listener: () => void): void {
-    this.#listeners ??= [];
-    this.#listeners.push(listener);
+    this.#listeners ??= new Set();
+    this.#listeners.add(listener);
   }
 
   /** Takes `listener` back. */
   remove(listener: () => void): void {
-    const place = this.#listeners?.indexOf(listener) ?? -1;
-    if (place >= 0) this.#listeners?.splice(place, 1);
+    this.#listeners?.delete(listener);
   }
 }
 
 /** Calls each of them, also those behind one that throws. */
-function callAll(listeners: readonly (() => void)[]): void {
+function callAll(listeners: Iterable<() => void>): void {
   for (const listener of listeners) {
     try {
       listener();

@@ -37,18 +37,16 @@ export type UserFunction = (ctx: never) => unknown;
 // Asked of the object, not of its class: a context may come from another copy of the library.
 const DERIVE = Symbol.for('evenkeel.context.derive');
 const ABORTABLE = Symbol.for('evenkeel.context.abortable');
+const REFUSED = Symbol.for('evenkeel.context.refused');
 
 type Internal = {
   readonly [ABORTABLE]: Abortable | undefined;
+  [REFUSED](error: RejectedError): void;
   [DERIVE]<C extends Context>(changes: Partial<C> | undefined, abortable: Abortable | undefined): C;
 };
 
 /** Runs the user's function, which is left behind as soon as the call is aborted. The innermost step of a pipeline. */
 export let callUser: <R>(ctx: Context) => Promise<R>;
-/** Has the user's function left behind as soon as `ctx` aborts, because somebody holds a permit for it. */
-export let abandonOnAbort: (ctx: Context) => void;
-/** Notes that a gate of the call's own pipeline refused it with `error`. */
-export let noteRefusal: (ctx: Context, error: RejectedError) => void;
 /** Whether `error` is such a refusal, not one that the user's function threw. */
 export let wasRefused: (ctx: Context, error: unknown) => error is RejectedError;
 
@@ -97,6 +95,8 @@ export class CallContext implements Context {
         abandonOnAbort(ctx);
         ctx.#change({ ...init, ...ctx.#timesOf(init as Context) });
       } else {
+        // A spread copy has lost what aborts its call.
+        if ('clock' in init && 'startedAt' in init) ours(init as Context);
         ctx.#change(init);
       }
       if (ctx.clock !== clock) throw new TypeError("context: clock must be the pipeline's own, got another one");
@@ -120,6 +120,11 @@ export class CallContext implements Context {
     return this.#abortable;
   }
 
+  [REFUSED](error: RejectedError): void {
+    this.#root.#refusals ??= [];
+    this.#root.#refusals.push(error);
+  }
+
   [DERIVE](changes: object | undefined, abortable: Abortable | undefined): CallContext {
     const made = new CallContext(this.clock, this.startedAt, undefined, this.#root, abortable ?? this.#abortable);
     if (this.#changed) {
@@ -139,10 +144,10 @@ export class CallContext implements Context {
 
   #change(changes: Partial<Context>): void {
     this.#changed = true;
-    for (const field in changes) {
+    for (const field of Object.keys(changes)) {
       const value: unknown = changes[field as keyof Context];
       // Not given, except for a key, which may be taken away.
-      if (value === undefined && field !== 'key') continue;
+      if ((value === undefined && field !== 'key') || field === '__proto__') continue;
       if (field === 'signal') this.#abortable = SignalScope.of(checkSignal(value));
       else if (field === 'receivedAt') this.#receivedAt = checkNumber('context', field, value, {});
       else (this as Record<string, unknown>)[field] = value;
@@ -172,14 +177,6 @@ export class CallContext implements Context {
       }
       return abortable?.abandons ? untilAbort(promise, abortable) : promise;
     };
-    abandonOnAbort = (ctx) => {
-      if (#root in ctx && ctx.#abortable !== undefined) ctx.#abortable.abandons = true;
-    };
-    noteRefusal = (ctx, error) => {
-      if (!(#root in ctx)) return;
-      ctx.#root.#refusals ??= [];
-      ctx.#root.#refusals.push(error);
-    };
     wasRefused = (ctx, error): error is RejectedError =>
       #root in ctx && (ctx.#root.#refusals?.includes(error as RejectedError) ?? false);
   }
@@ -187,12 +184,14 @@ export class CallContext implements Context {
 
 function checkSignal(value: unknown): AbortSignal {
   // Not by `instanceof`: some clients bring their own.
-  if (typeof (value as AbortSignal | null)?.addEventListener === 'function') return value as AbortSignal;
+  const { addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>;
+  if (typeof addEventListener === 'function' && typeof removeEventListener === 'function') return value as AbortSignal;
   return invalid('context', 'signal', 'an AbortSignal', value, true);
 }
 
 function ours(ctx: Context): Internal {
-  if (!(DERIVE in ctx)) throw new TypeError('derive: ctx must be a context that a pipeline has passed on, got another');
+  if (!(DERIVE in ctx))
+    throw new TypeError('derive: ctx must be a context that a pipeline has passed on; a spread copy is none');
   return ctx as unknown as Internal;
 }
 
@@ -214,6 +213,17 @@ export function derive<C extends Context>(ctx: C, changes: Partial<C>): C {
 /** A context like `ctx` that aborts by `scope`, which is left to its maker to link to what aborted `ctx`. */
 export function deriveAbortable<C extends Context>(ctx: C, scope: AbortScope): C {
   return ours(ctx)[DERIVE]<C>(undefined, scope);
+}
+
+/** Notes that a gate of the call's own pipeline refused it with `error`. */
+export function noteRefusal(ctx: Context, error: RejectedError): void {
+  if (REFUSED in ctx) (ctx as unknown as Internal)[REFUSED](error);
+}
+
+/** Has the user's function left behind as soon as `ctx` aborts: somebody between holds a permit, or waits for it. */
+export function abandonOnAbort(ctx: Context): void {
+  const abortable = abortableOf(ctx);
+  if (abortable !== undefined) abortable.abandons = true;
 }
 
 /** What can abort `ctx`; undefined = nothing can. Does not make a signal. */

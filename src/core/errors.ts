@@ -36,6 +36,7 @@ export class RejectedError extends Error implements Rejection {
   declare readonly policy: string;
   declare readonly reason: Reason;
   declare readonly retryAfterMs: number;
+  declare stack: string;
 
   // biome-ignore lint/correctness/noUnreachableSuper: `super` is what takes the trace
   constructor(rejection: Rejection, captureStack = false) {
@@ -46,8 +47,12 @@ export class RejectedError extends Error implements Rejection {
     } else {
       made = Object.create(new.target.prototype);
     }
+    // An own `stack` is what makes hosts print it where nobody catches it.
+    const stack = captureStack
+      ? made.stack
+      : `RejectedError: ${rejection.policy} refused the call: ${rejection.reason}`;
     // biome-ignore lint/correctness/noConstructorReturn: an object that `super` has not made
-    return Object.assign(made, rejection);
+    return Object.assign(made, rejection, { stack });
   }
 
   get code(): 'EVENKEEL_REJECTED' {
@@ -62,17 +67,9 @@ export class RejectedError extends Error implements Rejection {
     return explain(this);
   }
 
-  // Loggers and wrappers write to both.
+  // Loggers and wrappers write to it.
   override set message(value: string) {
     Object.defineProperty(this, 'message', { value, writable: true, configurable: true });
-  }
-
-  override get stack(): string {
-    return `${this.name}: ${this.message}`;
-  }
-
-  override set stack(value: string) {
-    Object.defineProperty(this, 'stack', { value, writable: true, configurable: true });
   }
 
   get [REJECTED](): true {

@@ -36,6 +36,8 @@ interface Waiting {
   readonly onError: (error: unknown) => unknown;
 }
 
+const { then } = Promise.prototype;
+
 /** How many of them a step keeps for the next calls. */
 const MAX_IDLE = 1_024;
 
@@ -70,7 +72,8 @@ export class GateStep {
   hold<R>(ctx: Context, promise: Promise<R>): Promise<R> {
     const waiting = this.#idle.pop() ?? this.#newWaiting();
     waiting.ctx = ctx;
-    return promise.then(waiting.onValue as (value: R) => R, waiting.onError as () => R);
+    // Not `promise.then`: a promise with a `then` of its own could call back twice.
+    return then.call(promise, waiting.onValue, waiting.onError) as Promise<R>;
   }
 
   #newWaiting(): Waiting {
@@ -91,9 +94,9 @@ export class GateStep {
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     try {
+      abandonOnAbort(ctx);
       const rejection = this.admit(ctx);
       if (rejection === undefined) {
-        abandonOnAbort(ctx);
         return this.hold(ctx, callNext(ctx, next));
       }
       const error = toError(rejection);
@@ -150,14 +153,13 @@ export class GateStep {
     let measured = false;
     for (let i = count - 1; i >= 0; i--) {
       const gate = this.#gates[i] as Gate<never>;
-      if (!measured && gate.usesElapsed !== false) {
-        elapsedMs = Math.max(0, ctx.clock.now() - ctx.startedAt);
-        measured = true;
-      }
-      const byDefault = ok === undefined ? 'ignored' : ok ? 'success' : defaultVerdict(result, ctx);
-      let verdict: Verdict = byDefault;
+      let verdict: Verdict = ok === undefined ? 'ignored' : ok ? 'success' : defaultVerdict(result, ctx);
       let problem: { error: unknown } | undefined;
       try {
+        if (!measured && gate.usesElapsed !== false) {
+          measured = true;
+          elapsedMs = Math.max(0, ctx.clock.now() - ctx.startedAt);
+        }
         if (gate.classify !== undefined) verdict = judge(gate.classify, ok === true, result, ctx);
       } catch (error) {
         problem = { error };

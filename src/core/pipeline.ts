@@ -1,5 +1,13 @@
 import { type Clock, sameClock, systemClock } from './clock.js';
-import { CallContext, type Context, callUser, type Init, type UserFunction, wasRefused } from './context.js';
+import {
+  abandonOnAbort,
+  CallContext,
+  type Context,
+  callUser,
+  type Init,
+  type UserFunction,
+  wasRefused,
+} from './context.js';
 import type { Rejection } from './errors.js';
 import { GateStep, toError } from './gate.js';
 import type { Gate, Next, Policy } from './policy.js';
@@ -62,7 +70,10 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
       const afterGates = next;
       const inner: Next<C, never> = step === undefined ? afterGates : (ctx) => step.run(ctx, afterGates);
       const run: Next<C, never> = (ctx) => policy.run<C, never>(ctx, inner);
-      next = (ctx) => callNext(ctx, run);
+      next = (ctx) => {
+        abandonOnAbort(ctx);
+        return callNext(ctx, run);
+      };
       gatesEnd = i;
     }
     this.#head = this.#gateStep(0, gatesEnd);
@@ -91,13 +102,13 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
       const ctx = this.#begin(fn, init);
       const head = this.#head;
       const rejection = head?.admit(ctx);
-      if (rejection !== undefined) return Promise.resolve({ ok: false, rejection: { ...rejection } });
+      if (rejection !== undefined) return Promise.resolve({ ok: false, rejection: asData(rejection) });
       const promise: Promise<R> = head === undefined ? this.#rest(ctx) : head.hold<R>(ctx, this.#rest(ctx));
       return promise.then(
         (value) => ({ ok: true, value }),
         (error: unknown) => {
           // The function may have thrown the refusal of another pipeline: that is its own affair.
-          if (wasRefused(ctx, error)) return { ok: false, rejection: { ...error } };
+          if (wasRefused(ctx, error)) return { ok: false, rejection: asData(error) };
           throw error;
         },
       );
@@ -129,6 +140,9 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
     return CallContext.begin(this.#clock, fn as UserFunction, init) as Context as C;
   }
 }
+
+/** A refusal without what its error has besides. */
+const asData = ({ policy, reason, retryAfterMs }: Rejection): Rejection => ({ policy, reason, retryAfterMs });
 
 function checkPolicy(policy: Policy<never>, place: number): void {
   if (typeof policy?.run !== 'function' || typeof policy.name !== 'string') {

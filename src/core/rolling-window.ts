@@ -54,6 +54,12 @@ export class RollingWindow {
     return (this.#older[series] as number) + (this.#counts[this.#headAt + series] as number);
   }
 
+  /** Forgets everything, the time too. */
+  restart(): void {
+    this.clear();
+    this.#head = -Infinity;
+  }
+
   clear(): void {
     this.#counts.fill(0);
     this.#older.fill(0);

@@ -104,13 +104,15 @@ export class HostTimers {
   readonly #queue = new TimerQueue();
   #host: ReturnType<typeof setTimeout> | undefined;
   #armedForMs = Infinity;
+  #armedBy: unknown;
   readonly #fire = (): void => this.#runDue();
 
   constructor(private readonly now: () => number) {}
 
   set(fn: () => void, dueMs: number): unknown {
     const timer = this.#queue.set(fn, dueMs);
-    if (dueMs < this.#armedForMs) this.#arm();
+    // Tests put fake timers in the place of `setTimeout` and take them away, and what they armed with them.
+    if (dueMs < this.#armedForMs || (this.#armedBy !== setTimeout && dueMs < Infinity)) this.#arm();
     return timer;
   }
 
@@ -121,6 +123,7 @@ export class HostTimers {
 
   #arm(): void {
     clearTimeout(this.#host);
+    this.#armedBy = setTimeout;
     this.#armedForMs = this.#queue.nextDueMs;
     const delayMs = Math.min(MAX_DELAY_MS, Math.max(1, Math.ceil(this.#armedForMs - this.now())));
     const host: unknown = setTimeout(this.#fire, delayMs);

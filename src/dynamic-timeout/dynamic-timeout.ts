@@ -183,9 +183,11 @@ class EmaTimeout implements DynamicTimeout {
   answered(ok: boolean, result: unknown, ctx: Context): void {
     const verdict = judge(this.#classify, ok, result, ctx);
     if (verdict === 'ignored') return;
-    const elapsedMs = verdict === 'dropped' ? this.#limits.maxMs : ctx.clock.now() - ctx.startedAt;
+    const { maxMs } = this.#limits;
+    // No more than a time-out counts: a process that stood still for a minute finds its answers a minute late.
+    const elapsedMs = verdict === 'dropped' ? maxMs : Math.min(maxMs, ctx.clock.now() - ctx.startedAt);
     // A broken clock must not poison the average.
-    if (elapsedMs >= 0 && elapsedMs < Infinity) this.#ema.record(elapsedMs);
+    if (elapsedMs >= 0) this.#ema.record(elapsedMs);
   }
 
   timedOut(at: number, timeoutMs: number): void {

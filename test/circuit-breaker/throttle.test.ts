@@ -16,7 +16,7 @@ describe('Throttle', () => {
     for (const [k, rights] of [
       [2, 195],
       [3, 290],
-      [1, 100],
+      [1, 105],
     ] as const) {
       const throttle = cautious();
       throttle.enter(0, 0);
@@ -48,31 +48,51 @@ describe('Throttle', () => {
     expect(sent(inDebt, 1_100, 500)).toBeGreaterThan(10);
   });
 
-  it('gives a right back that was not used', () => {
-    const [used, unused] = [cautious(), cautious()];
-    for (const throttle of [used, unused]) {
+  it('gives a right back that was not used, but none to a call from before the entry', () => {
+    const ready = (): Throttle => {
+      const throttle = cautious();
       throttle.enter(0, 0);
       for (let i = 0; i < 10; i++) throttle.settle(true, 0, 2);
       expect(sent(throttle, 40, 5)).toBe(5);
-    }
-    for (let i = 0; i < 5; i++) unused.giveBack();
-    expect(sent(unused, 40, 100) - sent(used, 40, 100)).toBe(5);
+      return throttle;
+    };
+    const [used, unused, early] = [ready(), ready(), ready()];
+    for (let i = 0; i < 5; i++) unused.giveBack(40);
+    for (let i = 0; i < 5; i++) early.giveBack(0);
+    const left = sent(used, 40, 100);
+    expect(sent(unused, 40, 100)).toBe(left + 5);
+    expect(sent(early, 40, 100)).toBe(left);
   });
 
-  it('is over after a second without a refusal, by calls sent since then, half as tolerant as the formula', () => {
-    const run = (accepts: number, failures: number, sentAt: number): boolean => {
+  it('a probe that was not used may be made again at once', () => {
+    const throttle = cautious();
+    throttle.enter(0, 0);
+    expect([throttle.admit(2_000), throttle.admit(2_000)]).toEqual([true, false]);
+    throttle.giveBack(2_000);
+    expect([throttle.admit(2_000), throttle.admit(2_000)]).toEqual([true, false]);
+  });
+
+  it('is over after a second of calls without a refusal, by those sent in it, half as tolerant as the formula', () => {
+    const run = (accepts: number, failures: number, sentAt: number, every: number): number => {
       const throttle = cautious();
       throttle.enter(0, 0);
       expect(throttle.admit(50)).toBe(false);
+      for (let i = 0; i < 2_000; i++) throttle.settle(true, 0, 2);
       for (let i = 0; i < accepts; i++) throttle.settle(true, sentAt, 2);
       for (let i = 0; i < failures; i++) throttle.settle(false, sentAt, 2);
-      expect(throttle.isOver(1_049.9, 2)).toBe(false);
-      return throttle.isOver(1_050, 2);
+      let now = 50;
+      while (!throttle.isOver(2) && now < 20_000) {
+        now += every;
+        throttle.admit(now);
+      }
+      return now;
     };
-    expect(run(10, 5, 51)).toBe(true);
-    expect(run(10, 6, 51)).toBe(false);
-    expect(run(0, 0, 51)).toBe(false);
-    expect(run(10, 0, 50)).toBe(false);
+    expect(run(10, 5, 51, 10)).toBe(1_050);
+    expect(run(10, 6, 51, 10)).toBe(20_000);
+    expect(run(0, 0, 51, 10)).toBe(20_000);
+    expect(run(10, 0, 50, 10)).toBe(20_000);
+    // Of a silence only so much counts.
+    expect(run(10, 0, 51, 1_000)).toBe(5_050);
   });
 
   it('probes after 100 ms, then 200, and in the end every 550 ms; after a success soon again', () => {

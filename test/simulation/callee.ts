@@ -8,8 +8,10 @@ export interface Load {
   durationMs: number;
   perSecond: number;
   arrivals: 'constant' | 'poisson';
-  /** Until the verdict on a call is known. */
-  latencyMs: number;
+  /** Until the verdict on a call is known, which may depend on it. */
+  latencyMs: number | ((taken: boolean) => number);
+  /** Whether there are calls at all at a time. @default always */
+  when?: (at: number) => boolean;
   seed: number;
   callee: Callee;
 }
@@ -70,14 +72,17 @@ export function offer(make: (clock: Clock, random: () => number) => CircuitBreak
   };
   for (let at = gap; at < load.durationMs; at += load.arrivals === 'constant' ? gap : -Math.log(1 - random()) * gap) {
     endUntil(at);
+    if (load.when?.(at) === false) continue;
     clock.at = at;
     const { rejectProbability } = breaker.snapshot();
     const call = { at, sent: breaker.tryAcquire({ startedAt: at }), taken: false, rejectProbability };
     offered.push(call);
     if (!call.sent) continue;
     call.taken = load.callee(at);
-    ending.push({ at: at + load.latencyMs, call });
-    if (load.latencyMs === 0) endUntil(at);
+    const latencyMs = typeof load.latencyMs === 'number' ? load.latencyMs : load.latencyMs(call.taken);
+    const place = ending.findLastIndex((other) => other.at <= at + latencyMs) + 1;
+    ending.splice(Math.max(place, ended), 0, { at: at + latencyMs, call });
+    endUntil(at);
   }
   return offered;
 }
