@@ -55,7 +55,8 @@ export const scenarios = (given: { backwards: boolean; costs?: fc.Arbitrary<numb
           afterMs: given.backwards ? fc.oneof({ weight: 5, arbitrary: gap }, { weight: 1, arbitrary: stepBack }) : gap,
           cost: given.costs ?? costs,
         }),
-        { maxLength: 120 },
+        // Its default would give ten at most, too few to fill and empty a limiter.
+        { maxLength: 120, size: 'max' },
       ),
     })
     .map(({ windowMs, startMs, arrivals }) => ({

@@ -1,5 +1,5 @@
 import { rateLimiter } from 'evenkeel';
-import { manualClock } from 'evenkeel/testing';
+import { manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Algorithm, bucketCounts, counted, countedIn, limits, Rig, scenarios, worst } from './arrivals.js';
@@ -50,14 +50,18 @@ describe('log', () => {
     expect(limiter.tryAcquire()).toBe(true);
   });
 
-  it('adds up tenths for ever without a false refusal', () => {
-    const clock = manualClock();
-    const limiter = rateLimiter({ limit: 1, windowMs: 10, algorithm: 'log', clock });
-    // Room for one call of 0.1 each ms, and not for two; the window is never empty.
+  it('adds up tenths for ever without a false refusal, or one too many', () => {
+    const random = seededRandom(1);
+    const windowMs = 30;
+    const limiter = rateLimiter({ limit: 10, windowMs, algorithm: 'log', clock: manualClock() });
+    // In whole tenths: what was admitted at each ms.
+    const tenths: number[] = [];
     for (let at = 0; at < 20_000; at++) {
-      expect(limiter.tryAcquire({ cost: 0.1 })).toBe(true);
-      if (at >= 9) expect(limiter.tryAcquire({ cost: 0.1 })).toBe(false);
-      clock.jump(1);
+      const cost = 1 + Math.floor(random() * 9);
+      const used = tenths.slice(-windowMs + 1).reduce((total, one) => total + one, 0);
+      const admitted = limiter.tryAcquire({ cost: cost / 10, startedAt: at });
+      expect([at, admitted]).toEqual([at, used + cost <= 100]);
+      tenths.push(admitted ? cost : 0);
     }
   });
 
