@@ -1,5 +1,7 @@
 import { outageChart, overloadChart } from './breaker.js';
+import { deadlineChart } from './deadline.js';
 import { windowChart } from './rate-limiter.js';
+import { tiersChart } from './tiers.js';
 import { limitChart, slowDownChart } from './timeout.js';
 
 /** The figures of the documentation by file name, drawn from runs of the library in virtual time: always the same. */
@@ -9,4 +11,6 @@ export const figures = async (): Promise<Record<string, string>> => ({
   'dynamic-timeout-slow-down.svg': await slowDownChart(),
   'dynamic-timeout-limit.svg': limitChart(),
   'rate-limiter-window.svg': windowChart(),
+  'deadline-trap.svg': deadlineChart(),
+  'tiers-overload.svg': tiersChart(),
 });
