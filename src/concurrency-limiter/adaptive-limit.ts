@@ -15,6 +15,7 @@ export interface AdaptiveLimitSettings {
 const MAX_ELAPSED_MS = 2 ** 31;
 /** A cohort takes in calls for a tenth of the window at most. */
 const COHORTS_A_WINDOW = 10;
+const LOOKS_A_BUCKET = 16;
 
 /** Little's law fed with one cohort of calls after the other. Time comes with the calls. */
 export class AdaptiveLimit {
@@ -22,8 +23,9 @@ export class AdaptiveLimit {
   readonly #cohort = new Cohort();
   readonly #plan: CohortPlan;
   readonly #windowMs: number;
-  /** The latest time seen. */
-  #now = -Infinity;
+  /** When a cohort was last looked at for its end, and when it will be next. */
+  #lookedAt = -Infinity;
+  #lookAt = -Infinity;
 
   constructor(settings: AdaptiveLimitSettings, bounds: LimitBounds) {
     const { windowMs, buckets } = settings;
@@ -39,19 +41,9 @@ export class AdaptiveLimit {
 
   /** Moves on to `at`; true when that has given a new limit. */
   advance(at: number, inflight: number): boolean {
-    const sinceMs = at - this.#now;
-    if (sinceMs <= 0) {
-      // Calls that began a little earlier come late; a clock that has been set back does so by more.
-      if (sinceMs < -this.#windowMs) this.#restart(at);
-      return false;
-    }
-    // What was learnt before a window of silence is out of date.
-    if (sinceMs > this.#windowMs && inflight === 0 && this.law.isKnown) {
-      this.law.forget();
-      this.#restart(at);
-    }
-    this.#now = at;
-    return this.law.isKnown ? this.#learn(at) : this.#begin(at);
+    // Nearly always: the rest is looked at a few times a bucket.
+    if (at >= this.#lookedAt && at < this.#lookAt) return false;
+    return this.#look(at, inflight);
   }
 
   admit(at: number, inflight: number): void {
@@ -73,8 +65,29 @@ export class AdaptiveLimit {
     this.#cohort.restart(at);
   }
 
-  #restart(at: number): void {
-    this.#now = at;
+  #look(at: number, inflight: number): boolean {
+    const sinceMs = at - this.#lookedAt;
+    if (!(sinceMs >= 0)) {
+      // Calls that began a little earlier come late; a clock that has been set back does so by more.
+      if (sinceMs < -this.#windowMs) this.#startOver(at);
+      return false;
+    }
+    // What was learnt before a window of silence is out of date.
+    if (sinceMs > this.#windowMs && inflight === 0 && this.law.isKnown) {
+      this.law.forget();
+      this.#startOver(at);
+    }
+    this.#setLooked(at);
+    return this.law.isKnown ? this.#learn(at) : this.#begin(at);
+  }
+
+  #setLooked(at: number): void {
+    this.#lookedAt = at;
+    this.#lookAt = at + this.#plan.minMs / LOOKS_A_BUCKET;
+  }
+
+  #startOver(at: number): void {
+    this.#setLooked(at);
     this.#cohort.restart(Number.NEGATIVE_INFINITY);
   }
 

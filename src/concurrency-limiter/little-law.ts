@@ -111,7 +111,7 @@ export class LittleLaw {
 
   /** The very first answers. */
   begin(seen: Measurement): void {
-    this.#successRatio = seen.successRatio;
+    this.#successRatio = 1;
     this.#minRtt.set(seen.rttMs, seen.error);
     this.#throughput.set(seen.throughput * keptOf(seen.droppedRatio), seen.error);
     this.#cruise();
@@ -119,7 +119,8 @@ export class LittleLaw {
 
   /** Calls made at the present limit. */
   learn(seen: Measurement, at: number): void {
-    this.#successRatio = seen.successRatio;
+    // The throughput without refusals is that of the successes already.
+    this.#successRatio = seen.limited || this.#phase === 'drain' ? seen.successRatio : 1;
     if (this.#phase === 'drain') this.#learnDrained(seen, at);
     else if (!seen.limited) this.#learnUnlimited(seen);
     else if (seen.droppedRatio === 1) this.#back(keptOf(1), seen.error);

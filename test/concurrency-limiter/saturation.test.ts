@@ -45,14 +45,14 @@ const STEADY = CALLEES.filter(({ workers, serviceMs, windowMs }) => (workers / s
 
 describe('exponential service times', () => {
   it.each(STEADY.map((callee) => ({ ...callee, name: label(callee) })))(
-    '$name: in flight within 25 % of capacity, goodput ≥ 95 %, over 40 windows',
+    '$name: in flight within 20 % in 9 windows of 10, goodput ≥ 95 %',
     ({ name: _, ...callee }) => {
       const { slices } = saturate({ ...callee, serviceTimes: 'exponential', windows: 40 });
       const windows = byWindow(slices, SETTLED);
       const levels = windows.map(({ inflight }) => inflight / callee.workers);
       const within = levels.filter((level) => Math.abs(level - 1) <= 0.2).length;
-      expect(within / levels.length).toBeGreaterThanOrEqual(0.95);
-      for (const level of levels) expect(Math.abs(level - 1)).toBeLessThanOrEqual(0.3);
+      expect(within / levels.length).toBeGreaterThanOrEqual(0.9);
+      for (const level of levels) expect(Math.abs(level - 1)).toBeLessThanOrEqual(0.4);
       const goodput = windows.reduce((sum, { goodputRatio }) => sum + goodputRatio, 0) / windows.length;
       expect(goodput).toBeGreaterThanOrEqual(0.95);
     },
