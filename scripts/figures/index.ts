@@ -1,4 +1,5 @@
 import { outageChart, overloadChart } from './breaker.js';
+import { followChart } from './concurrency.js';
 import { deadlineChart } from './deadline.js';
 import { windowChart } from './rate-limiter.js';
 import { tiersChart } from './tiers.js';
@@ -8,6 +9,7 @@ import { limitChart, slowDownChart } from './timeout.js';
 export const figures = async (): Promise<Record<string, string>> => ({
   'circuit-breaker-outage.svg': outageChart(),
   'circuit-breaker-overload.svg': overloadChart(),
+  'concurrency-limiter-follow.svg': followChart(),
   'dynamic-timeout-slow-down.svg': await slowDownChart(),
   'dynamic-timeout-limit.svg': limitChart(),
   'rate-limiter-window.svg': windowChart(),

@@ -78,6 +78,7 @@ describe('every page', () => {
     expect(tables.map(({ file }) => file)).toEqual(
       expect.arrayContaining([
         'docs/circuit-breaker.md',
+        'docs/concurrency-limiter.md',
         'docs/dynamic-timeout.md',
         'docs/keyed.md',
         'docs/pipeline.md',
