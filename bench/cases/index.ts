@@ -1,4 +1,5 @@
 import type { Group } from '../case.js';
+import { admissionRefusal, admissionSuccess } from './admission.js';
 import { breakerAndTimeout } from './breaker-and-timeout.js';
 import { breakerRefusal } from './breaker-refusal.js';
 import { breakerSuccess } from './breaker-success.js';
@@ -18,4 +19,6 @@ export const groups: Group[] = [
   rateLimitKeys,
   concurrencyPermit,
   concurrencySuccess,
+  admissionSuccess,
+  admissionRefusal,
 ];
