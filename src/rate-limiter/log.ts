@@ -1,4 +1,4 @@
-import { after, before, countUnits, type Meter, type Reading, waitUntil } from './meter.js';
+import { after, countUnits, type Meter, type Reading, waitUntil } from './meter.js';
 import { Total } from './total.js';
 
 /** A power of two, as the ring's length always is. */
@@ -172,11 +172,17 @@ export class AdmissionLog implements Meter {
     return waitUntil(this.#goneAt(this.#time(nth)), now);
   }
 
-  /** The first time at which an admission at `time` is gone. The sum may be one number off. */
+  /** The first number that is a time at which an admission at `time` is gone; `time` + W may be a few off. */
   #goneAt(time: number): number {
-    const at = time + this.#windowMs;
-    if (!this.#isGone(time, at)) return after(at);
-    return this.#isGone(time, before(at)) ? before(at) : at;
+    const sum = time + this.#windowMs;
+    let gone = this.#isGone(time, sum) ? sum : after(sum);
+    let there = sum - Math.max(Math.abs(sum), this.#windowMs) * 2 ** -50;
+    for (;;) {
+      const middle = there + (gone - there) / 2;
+      if (middle <= there || middle >= gone) return gone;
+      if (this.#isGone(time, middle)) gone = middle;
+      else there = middle;
+    }
   }
 
   read(now: number): Reading {

@@ -24,13 +24,8 @@ export interface Meter {
 
 // Rump, Zimmermann, Boldo, Melquiond, "Computing predecessor and successor in rounding to nearest", 2009.
 const TO_NEXT = 2 ** -53 * (1 + 2 ** -52);
-const step = (x: number): number => Math.max(Number.MIN_VALUE, Math.abs(x) * TO_NEXT);
-
 /** The number after `x`. */
-export const after = (x: number): number => x + step(x);
-
-/** The number before `x`. */
-export const before = (x: number): number => x - step(x);
+export const after = (x: number): number => x + Math.max(Number.MIN_VALUE, Math.abs(x) * TO_NEXT);
 
 /** How long to wait at `now` for a clock that then shows `at`, or the next number that a sum with `now` can reach. */
 export function waitUntil(at: number, now: number): number {

@@ -1,3 +1,9 @@
+/** What rounding took from `sum` = a + b. */
+function lost(a: number, b: number, sum: number): number {
+  const added = sum - a;
+  return a - (sum - added) + (b - added);
+}
+
 /**
  * A running sum that keeps what rounding takes from it (Knuth's TwoSum), so that fractions may be added and taken back
  * for ever; of whole numbers it is the plain sum.
@@ -7,16 +13,15 @@ export class Total {
   #rest = 0;
 
   add(x: number): void {
-    const before = this.#sum;
-    const sum = before + x;
-    const added = sum - before;
-    this.#rest += before - (sum - added) + (x - added);
+    const sum = this.#sum + x;
+    this.#rest += lost(this.#sum, x, sum);
     this.#sum = sum;
   }
 
-  /** The sum with `x` added to it. */
+  /** The sum with `x` added to it, rounded once. */
   plus(x: number): number {
-    return this.#sum + x + this.#rest;
+    const sum = this.#sum + x;
+    return sum + (this.#rest + lost(this.#sum, x, sum));
   }
 
   clear(): void {
