@@ -21,7 +21,8 @@ export function followChart(): string {
       '10 workers of 20 ms, then 20, then 5, then 50 ms a call. Load () => 1, defaults. Virtual time, means of 1 s.',
     summary:
       'In flight is about 11 with ten workers, 21 with twenty and 6 with five, a second or two after each change. When ' +
-      'the service time goes from 20 to 50 ms it stays at 6, and minRtt follows. Goodput stays near 100 %.',
+      'the service time goes from 20 to 50 ms minRtt follows within three seconds, in which goodput falls to half; else it is ' +
+      'near 100 %.',
     x,
     panels: [
       {

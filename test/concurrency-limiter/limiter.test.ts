@@ -86,6 +86,19 @@ describe('refusals', () => {
     expect([off.limiter.snapshot().limit, off.events]).toEqual([Infinity, []]);
   });
 
+  it('that do not happen in shadow mode do not move the limit', () => {
+    const { limiter, clock } = taught({ mode: 'shadow' });
+    const limits = new Set<number>();
+    for (let i = 0; i < 4_000; i++) {
+      clock.at += 1;
+      limiter.tryAcquire();
+      if (i >= 20) limiter.release('success', 20, { startedAt: clock.at - 20 });
+      if (i > 2_000) limits.add(limiter.snapshot().limit);
+    }
+    // As many as there are, and headroom; no drain, which would hold nothing back.
+    expect([...limits]).toEqual([22]);
+  });
+
   it('ask for the load only at the limit', () => {
     let asked = 0;
     const load = () => {

@@ -99,6 +99,19 @@ describe('a limiter with a queue', () => {
     expect(names()).toEqual(['a', 'b', 'c']);
   });
 
+  it('nor does one that comes as the load falls', async () => {
+    const loads = [1];
+    const { call, names, clock } = queued(QUEUE, { load: () => loads.shift() ?? 1 });
+    void call('a');
+    void call('b');
+    await clock.advance(1);
+    // Asked for the one that waits, then for the one that comes.
+    loads.push(1, 0);
+    void call('c');
+    await clock.advance(1);
+    expect(names()).toEqual(['a']);
+  });
+
   it('refuses at once when it is full, and after the wait, with the time to come back', async () => {
     const { call, log, clock, events, guard } = queued({ maxSize: 1, maxWaitMs: 100 });
     void call('a');
