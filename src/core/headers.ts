@@ -17,8 +17,7 @@ export function headerValue(headers: HeaderSource, name: string): string | undef
 
 function lookUp(headers: HeaderSource | null | undefined, name: string): unknown {
   if (typeof headers !== 'object' || headers === null) return undefined;
-  // An own property: a plain object may hold a header of the name `get`.
-  if (typeof headers.get === 'function' && !Object.hasOwn(headers, 'get')) return headers.get(name);
+  if (typeof headers.get === 'function') return headers.get(name);
   const plain = headers as Record<string, unknown>;
   if (Object.hasOwn(plain, name)) return plain[name];
   const spelled = Object.keys(plain).find((key) => key.toLowerCase() === name);

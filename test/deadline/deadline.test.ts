@@ -61,6 +61,10 @@ describe('a given margin', () => {
   it('takes an age below 0, from a clock that stepped back, for 0', () => {
     const gate = deadline({ maxAgeMs: 300, budgetMs: 300, marginMs: 299, clock: manualClock() });
     expect(takes(gate, -1e9)).toBe(true);
+    const slow = measured([5_000], { maxAgeMs: SECOND });
+    expect([takes(slow, -1e9), slow.reason]).toEqual([false, 'too_old']);
+    const late = measured([5_000], { budgetMs: SECOND });
+    expect([takes(late, -1e9), late.reason]).toEqual([false, 'deadline_exceeded']);
   });
 
   it('is not measured away: all that are late are refused, for ever', () => {

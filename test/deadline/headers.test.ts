@@ -166,6 +166,7 @@ describe('deadlineFrom', () => {
   const sources: [string, (name: string, value: string) => HeaderSource][] = [
     ['Headers', (name, value) => new Headers([[name, value]])],
     ['a Map', (name, value) => new Map([[name, value]])],
+    ['an object with get', (name, value) => ({ get: (asked: string) => (asked === name ? value : null) })],
     ['a Map of lists', (name, value) => new Map([[name, [value]]])],
     ["Node's headers", (name, value) => ({ host: 'example.org', [name]: value })],
     ["Node's headers, a list", (name, value) => ({ [name]: [value] })],

@@ -111,6 +111,19 @@ describe('the target', () => {
       expect(settled([64, 64, 64, 64], served, THRESHOLD).cutoff).toBe(256);
   });
 
+  it('is a boundary to the place, however the shares round', () => {
+    const mass = fc.integer({ min: 10, max: 30 });
+    fc.assert(
+      fc.property(fc.tuple(mass, mass, mass, mass), (masses) => {
+        const admission = new Admission();
+        const [a = 0, b = 0, c = 0, d = 0] = masses;
+        const offered = masses.map((count, tier) => [placeOf((tier + 1) as Tier, 127), count] as const);
+        for (let i = 0; i < 300; i++) turn(admission, offered, THRESHOLD, (a + b) / (a + b + c + d));
+        expect(admission.cutoff % 128).toBe(0);
+      }),
+    );
+  });
+
   it('is inside a tier where none is', () => {
     const { cutoff, target } = settled([64, 64, 64, 64], 0.61, THRESHOLD);
     expect(target).toBeGreaterThan(0.55);
@@ -153,6 +166,17 @@ it('the histogram is of what is offered: a cutoff that fits stays, where one of 
   expect(before).toBeLessThan(400);
   for (let i = 0; i < 1_000; i++) turn(admission, offered, THRESHOLD, 1);
   expect(admission.cutoff).toBeGreaterThan(before * 0.9);
+});
+
+it('half way below the threshold, a quarter of what would be let in at a load of 0', () => {
+  const admission = new Admission();
+  for (let i = 0; i < 5; i++) turn(admission, [[0, 100]], 1, 0);
+  const steps = [0, 0.4].map((at) => {
+    const before = admission.ratio;
+    admission.step(at, THRESHOLD, 1, KEEP);
+    return admission.ratio - before;
+  });
+  expect(steps).toEqual([expect.closeTo(0.004, 9), expect.closeTo(0.001, 9)]);
 });
 
 it('below the threshold nothing is shed that was not before', () => {
