@@ -115,6 +115,14 @@ export const targets: Target[] = [
     1.2,
     20,
   ),
+  faster('five policies', 'five policies / evenkeel', 'five policies / opossum, breaker, timeout, capacity', 3),
+  faster(
+    'five policies',
+    'five policies / evenkeel',
+    'five policies / cockatiel, retry, breaker, bulkhead, timeout',
+    40,
+  ),
+  bytes('five policies', 'five policies / evenkeel', 1_100),
 ];
 
 /** Of the targets that this run has measured. */

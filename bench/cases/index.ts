@@ -4,6 +4,7 @@ import { breakerAndTimeout } from './breaker-and-timeout.js';
 import { breakerRefusal } from './breaker-refusal.js';
 import { breakerSuccess } from './breaker-success.js';
 import { concurrencyPermit, concurrencySuccess } from './concurrency-limiter.js';
+import { fivePolicies } from './five-policies.js';
 import { rateLimitAdmitted, rateLimitRefused } from './rate-limiter.js';
 import { rateLimitKeys } from './rate-limiter-keys.js';
 import { timeoutSuccess, timeoutWithOthers } from './timeout-success.js';
@@ -19,6 +20,7 @@ export const groups: Group[] = [
   rateLimitKeys,
   concurrencyPermit,
   concurrencySuccess,
+  fivePolicies,
   admissionSuccess,
   admissionRefusal,
 ];
