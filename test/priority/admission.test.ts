@@ -116,10 +116,15 @@ describe('the target', () => {
     fc.assert(
       fc.property(fc.tuple(mass, mass, mass, mass), (masses) => {
         const admission = new Admission();
-        const [a = 0, b = 0, c = 0, d = 0] = masses;
-        const offered = masses.map((count, tier) => [placeOf((tier + 1) as Tier, 127), count] as const);
-        for (let i = 0; i < 300; i++) turn(admission, offered, THRESHOLD, (a + b) / (a + b + c + d));
-        expect(admission.cutoff % 128).toBe(0);
+        const [first = 0, second = 0] = masses;
+        for (let i = 0; i < 300; i++) {
+          masses.forEach((count, tier) => {
+            for (let n = 0; n < count; n++) admission.offer(placeOf((tier + 1) as Tier, 127));
+          });
+          for (let n = 0; n < first + second; n++) admission.serve();
+          admission.step(THRESHOLD, THRESHOLD, 1, KEEP);
+        }
+        expect(admission.cutoff).toBe(256);
       }),
     );
   });
