@@ -58,7 +58,6 @@ export class Cohort {
   #answeredAt = NaN;
   #members = 0;
   #open = 0;
-  #openStarts = 0;
   #inflight = 0;
   #successes = 0;
   #rtt = 0;
@@ -75,7 +74,7 @@ export class Cohort {
     this.#from = at;
     this.#until = Infinity;
     this.#firstAt = this.#answeredAt = NaN;
-    this.#members = this.#open = this.#openStarts = this.#inflight = 0;
+    this.#members = this.#open = this.#inflight = 0;
     this.#successes = this.#rtt = this.#rttSquares = this.#dropped = this.#droppedRtt = this.#failures = 0;
     this.#limited = false;
   }
@@ -85,7 +84,6 @@ export class Cohort {
     if (this.#members === 0) this.#firstAt = at;
     this.#members++;
     this.#open++;
-    this.#openStarts += at;
     this.#inflight += inflight;
   }
 
@@ -96,7 +94,6 @@ export class Cohort {
   end(startedAt: number, elapsedMs: number, verdict: Verdict): void {
     if (startedAt <= this.#from || startedAt > this.#until || this.#open === 0) return;
     this.#open--;
-    this.#openStarts -= startedAt;
     if ((verdict === 'success' || verdict === 'dropped') && Number.isNaN(this.#answeredAt)) {
       this.#answeredAt = startedAt + elapsedMs;
     }
@@ -152,7 +149,8 @@ export class Cohort {
     let ends = this.#successes + this.#dropped;
     if (ends === 0 && this.#open === 0) return undefined;
     if (this.#open > 0) {
-      const age = now - this.#openStarts / this.#open;
+      // Calls are taken in evenly.
+      const age = now - (this.#firstAt + this.#until) / 2;
       this.#successes += this.#open;
       this.#rtt += age * this.#open;
       this.#rttSquares += age * age * this.#open;

@@ -33,8 +33,8 @@ export function readQueueOptions(options: unknown): Required<QueueOptions> {
 /** What the queue stands before. */
 export interface Entrance {
   hasRoom(ctx: Context): boolean;
-  /** Takes a permit for `ctx`. Only while there is room. */
-  enter(ctx: Context): void;
+  /** Takes a permit for `ctx`; false = there is no room after all. */
+  enter(ctx: Context): boolean;
 }
 
 /** One call that waits, in a doubly linked list: it may leave from the middle. */
@@ -118,7 +118,7 @@ export class WaitQueue {
       if (!this.#entrance.hasRoom(waiter.ctx)) return false;
       // It has waited, and the gates further in go by the time at which it goes on.
       const entered = derive(waiter.ctx, { startedAt: this.#clock.now() });
-      this.#entrance.enter(entered);
+      if (!this.#entrance.enter(entered)) return false;
       if (this.#leave(waiter)) waiter.resolve(entered);
     } catch (error) {
       if (this.#leave(waiter)) waiter.reject(error);

@@ -34,7 +34,7 @@ export class QueuedGate {
     this.#step = new GateStep([gate], [gate.name]);
     this.#queue = new WaitQueue(options, gate.clock, {
       hasRoom: (ctx) => gate.hasRoom(ctx),
-      enter: (ctx) => void this.#step.admit(ctx),
+      enter: (ctx) => this.#step.admit(ctx) === undefined,
     });
     gate.onRoom = () => this.#queue.letIn();
   }

@@ -100,16 +100,31 @@ describe('a limiter with a queue', () => {
   });
 
   it('nor does one that comes as the load falls', async () => {
-    const loads = [1];
-    const { call, names, clock } = queued(QUEUE, { load: () => loads.shift() ?? 1 });
+    const loads: number[] = [];
+    const { call, names, clock, limiter } = queued(QUEUE, { load: () => loads.shift() ?? 1 });
     void call('a');
     void call('b');
     await clock.advance(1);
-    // Asked for the one that waits, then for the one that comes.
-    loads.push(1, 0);
+    // Asked for the one that waits; then it falls.
+    loads.push(1, 0, 0);
     void call('c');
     await clock.advance(1);
     expect(names()).toEqual(['a']);
+    expect(limiter.snapshot()).toMatchObject({ inflight: 1, queued: 2 });
+  });
+
+  it('a load that changes its mind between two questions costs no permit', async () => {
+    const loads: number[] = [];
+    const { call, end, names, clock, limiter } = queued(QUEUE, { load: () => loads.shift() ?? 1 });
+    void call('a');
+    void call('b');
+    await clock.advance(1);
+    loads.push(0, 1);
+    void call('c');
+    await clock.advance(1);
+    expect([names(), limiter.snapshot().inflight, limiter.snapshot().queued]).toEqual([['a'], 1, 2]);
+    for (const name of ['a', 'b', 'c']) await end(name);
+    expect([names(), limiter.snapshot().inflight]).toEqual([['a', 'b', 'c'], 0]);
   });
 
   it('refuses at once when it is full, and after the wait, with the time to come back', async () => {
