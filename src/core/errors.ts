@@ -24,7 +24,7 @@ const REJECTED = Symbol.for('evenkeel.rejected');
 const TIMEOUT = Symbol.for('evenkeel.timeout');
 
 const explain = ({ policy, reason, retryAfterMs }: Rejection): string =>
-  `${policy} refused the call: ${reason}${retryAfterMs > 0 ? `, try again in ${Math.ceil(retryAfterMs)} ms` : ''}`;
+  `${policy} refused the call: ${reason}${retryAfterMs > 0 && retryAfterMs < Infinity ? `, try again in ${Math.ceil(retryAfterMs)} ms` : ''}`;
 
 /**
  * A gate refused the call and the function was not called. Recognise it by {@link isRejected} or by `code`.

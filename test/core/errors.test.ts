@@ -26,8 +26,10 @@ describe.each([false, true])('RejectedError, captureStack %s', (captureStack) =>
   });
 
   it('says nothing of coming back when there is no advice', () => {
-    const { message } = new RejectedError({ ...REJECTION, retryAfterMs: 0 }, captureStack);
-    expect(message).toBe('breaker refused the call: circuit_open');
+    for (const retryAfterMs of [0, Infinity]) {
+      const { message } = new RejectedError({ ...REJECTION, retryAfterMs }, captureStack);
+      expect(message).toBe('breaker refused the call: circuit_open');
+    }
   });
 
   it('is readable in a log', () => {
