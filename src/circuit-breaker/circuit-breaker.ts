@@ -184,7 +184,8 @@ class SreBreaker extends GateBase implements CircuitBreaker {
 
   #setState(state: 'closed' | 'throttling', at: number): void {
     this.#throttling = state === 'throttling';
-    if (this.observer !== undefined) notify(this.observer, { type: 'circuit_state', policy: this.name, at, state });
+    if (this.observer === undefined) return;
+    notify(this.observer, { type: 'circuit_state', policy: this.name, at, state, shadow: this.mode === 'shadow' });
   }
 
   /** Until a call gets through whatever the callee does: the next probe; by the bare formula, the window's next step. */

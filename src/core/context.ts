@@ -29,7 +29,7 @@ export interface Context {
 }
 
 /** What a caller may say of a call; the own fields of a custom context have to be given. */
-export type Init<C extends Context> = Omit<C, keyof Context> & Partial<Context>;
+export type Init<C extends Context> = Omit<C, keyof Context> & { [F in keyof Context]?: Context[F] | undefined };
 
 /** The function that a call is about. */
 export type UserFunction = (ctx: never) => unknown;
@@ -166,7 +166,8 @@ export class CallContext implements Context {
     Object.assign(CallContext.prototype, defaults);
 
     callUser = <R>(ctx: Context): Promise<R> => {
-      if (!(#root in ctx)) throw new TypeError('next: ctx must be the context it was given, or made from it by derive');
+      checkContext(ctx);
+      if (!(#root in ctx)) throw new TypeError(NEXT);
       const abortable = ctx.#abortable;
       if (abortable?.aborted) return rejectSoon(abortable.reason);
       let promise: Promise<R>;
@@ -180,6 +181,13 @@ export class CallContext implements Context {
     wasRefused = (ctx, error): error is RejectedError =>
       #root in ctx && (ctx.#root.#refusals?.includes(error as RejectedError) ?? false);
   }
+}
+
+const NEXT = 'next: ctx must be the context that the policy was given, or made from it by derive';
+
+/** What a policy in plain JavaScript calls `next` with. */
+function checkContext(ctx: unknown): void {
+  if (typeof ctx !== 'object' || ctx === null) throw new TypeError(`${NEXT}, got ${String(ctx)}`);
 }
 
 function checkSignal(value: unknown): AbortSignal {
@@ -203,7 +211,7 @@ function ours(ctx: Context): Internal {
  *
  * @throws TypeError when `ctx` is not a context that a pipeline has passed on (a spread copy is not).
  */
-export function derive<C extends Context>(ctx: C, changes: Partial<C>): C;
+export function derive<C extends Context>(ctx: C, changes: NoInfer<Partial<C>>): C;
 /** For a policy that is generic in its context. */
 export function derive<C extends Context>(ctx: C, changes: Partial<Context>): C;
 export function derive<C extends Context>(ctx: C, changes: Partial<C>): C {
@@ -222,6 +230,7 @@ export function noteRefusal(ctx: Context, error: RejectedError): void {
 
 /** Has the user's function left behind as soon as `ctx` aborts: somebody between holds a permit, or waits for it. */
 export function abandonOnAbort(ctx: Context): void {
+  checkContext(ctx);
   const abortable = abortableOf(ctx);
   if (abortable !== undefined) abortable.abandons = true;
 }

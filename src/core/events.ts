@@ -5,8 +5,8 @@ import { throwLater } from './errors.js';
 export type ResilienceEvent =
   /** A gate refused a call; in shadow mode, it would have. */
   | { type: 'rejected'; policy: string; at: number; reason: Reason; retryAfterMs: number; shadow: boolean }
-  /** A circuit breaker began to throttle, or is done with it. */
-  | { type: 'circuit_state'; policy: string; at: number; state: 'closed' | 'throttling' }
+  /** A circuit breaker began to throttle, or is done with it; in shadow mode it would have. */
+  | { type: 'circuit_state'; policy: string; at: number; state: 'closed' | 'throttling'; shadow: boolean }
   /** A tier shedder began to shed, or is done with it. */
   | { type: 'shed_state'; policy: string; at: number; state: 'idle' | 'shedding' }
   /** A call was given up. */

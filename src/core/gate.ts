@@ -43,13 +43,14 @@ const MAX_IDLE = 1_024;
 
 /** Adjacent gates as one step of a pipeline: the one place in the library that acquires, tries and releases. */
 export class GateStep {
-  readonly #gates: readonly Gate<never>[];
+  /** Whatever context they need: the pipeline's types have seen to it that they get it. */
+  readonly #gates: readonly Gate[];
   readonly #labels: readonly string[];
   readonly #idle: Waiting[] = [];
 
   /** `labels` are what the gates are called in refusals. */
   constructor(gates: readonly Gate<never>[], labels: readonly string[]) {
-    this.#gates = gates;
+    this.#gates = gates as readonly unknown[] as readonly Gate[];
     this.#labels = labels;
   }
 
@@ -59,7 +60,7 @@ export class GateStep {
     for (let i = 0; i < gates.length; i++) {
       let taken: boolean;
       try {
-        taken = (gates[i] as Gate<never>).tryAcquire(ctx);
+        taken = (gates[i] as Gate).tryAcquire(ctx);
       } catch (error) {
         return this.#undo(i, ctx, error);
       }
@@ -108,7 +109,7 @@ export class GateStep {
   }
 
   #refusal(place: number, ctx: Context): Rejection {
-    const gate = this.#gates[place] as Gate<never>;
+    const gate = this.#gates[place] as Gate;
     let seen: Rejection;
     try {
       const policy = this.#labels[place] as string;
@@ -133,7 +134,7 @@ export class GateStep {
     let i = gates.length - 1;
     try {
       for (; i >= 0; i--) {
-        const gate = gates[i] as Gate<never>;
+        const gate = gates[i] as Gate;
         if (gate.classify !== undefined || gate.usesElapsed !== false) break;
         gate.release('success', 0, ctx);
       }
@@ -152,7 +153,7 @@ export class GateStep {
     let elapsedMs = 0;
     let measured = false;
     for (let i = count - 1; i >= 0; i--) {
-      const gate = this.#gates[i] as Gate<never>;
+      const gate = this.#gates[i] as Gate;
       let verdict: Verdict = ok === undefined ? 'ignored' : ok ? 'success' : defaultVerdict(result, ctx);
       let problem: { error: unknown } | undefined;
       try {

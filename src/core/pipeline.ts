@@ -19,7 +19,8 @@ export type Result<R> = { ok: true; value: R } | { ok: false; rejection: Rejecti
 /** `init` has to be given where the context has fields of its own. */
 type InitArgument<C extends Context> = Record<never, never> extends Init<C> ? [init?: Init<C>] : [init: Init<C>];
 
-type InitFrom<C extends Context, A extends unknown[]> = Init<C> | ((...args: A) => Init<C>);
+// `A` comes from the function alone: an optional argument stays one though `init` names it.
+type InitFrom<C extends Context, A extends unknown[]> = Init<C> | ((...args: NoInfer<A>) => Init<C>);
 type InitFromArgument<C extends Context, A extends unknown[]> =
   Record<never, never> extends Init<C> ? [init?: InitFrom<C, A>] : [init: InitFrom<C, A>];
 
@@ -121,6 +122,7 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
     fn: (ctx: C, ...args: A) => R | PromiseLike<R>,
     init?: object | ((...args: A) => object),
   ): (...args: A) => Promise<R> {
+    checkFunction('wrap', fn);
     return (...args) => {
       try {
         const given = typeof init === 'function' ? init(...args) : init;
@@ -136,7 +138,7 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
   }
 
   #begin(fn: unknown, init: object | undefined): C {
-    if (typeof fn !== 'function') throw new TypeError(`pipeline: execute needs a function, got ${typeof fn}`);
+    checkFunction('execute', fn);
     return CallContext.begin(this.#clock, fn as UserFunction, init) as Context as C;
   }
 }
@@ -144,9 +146,15 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
 /** A refusal without what its error has besides. */
 const asData = ({ policy, reason, retryAfterMs }: Rejection): Rejection => ({ policy, reason, retryAfterMs });
 
+function checkFunction(method: string, fn: unknown): void {
+  if (typeof fn !== 'function') throw new TypeError(`pipeline: ${method} needs a function, got ${typeof fn}`);
+}
+
 function checkPolicy(policy: Policy<never>, place: number): void {
   if (typeof policy?.run !== 'function' || typeof policy.name !== 'string') {
-    throw new TypeError(`pipeline: argument ${place + 1} must be a policy, an object with name and run`);
+    throw new TypeError(
+      `pipeline: argument ${place + 1} must be a policy, an object with name and run, got ${Array.isArray(policy) ? 'an array' : typeof policy}`,
+    );
   }
 }
 

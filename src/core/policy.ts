@@ -46,11 +46,11 @@ export interface Gate<in Need extends Context = Context> extends Policy<Need> {
   /** Whether the errors of its refusals carry a stack trace. @default false */
   readonly captureStack?: boolean | undefined;
   /** Takes a permit or refuses, at `ctx.startedAt`, else at the clock's now. */
-  tryAcquire(ctx?: Partial<Context>): boolean;
+  tryAcquire(ctx?: Partial<Need>): boolean;
   /** Gives the permit back: once for each `true` of `tryAcquire`, with the same `ctx`. Never throws. */
-  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void;
+  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Need>): void;
   /** How long to wait after a refusal, ms; exact where the gate can know; 0 = now, or no advice. */
-  retryAfterMs(ctx?: Partial<Context>): number;
+  retryAfterMs(ctx?: Partial<Need>): number;
 }
 
 /** `enforce` refuses; `shadow` decides, counts and reports, but refuses nothing; `off` does nothing. */

@@ -116,6 +116,13 @@ export class OptionReader {
       : this.#wrongType(option, 'a function', value);
   }
 
+  /** An array, copied, or undefined. */
+  array(option: string, allowed: string): unknown[] | undefined {
+    const value = this.#take(option);
+    if (value === undefined) return undefined;
+    return Array.isArray(value) ? Array.from(value) : this.#wrongType(option, allowed, value);
+  }
+
   /** An object that has all of `methods`. */
   object<T extends object>(option: string, byDefault: T, methods: readonly (keyof T & string)[]): T {
     const value = this.#take(option, byDefault) as T | null;

@@ -314,10 +314,18 @@ describe("recovery: 'fast'", () => {
       breaker.tryAcquire();
       breaker.release('failure', 0);
     }
-    expect(events).toEqual([{ type: 'circuit_state', policy: 'circuitBreaker', at: 0, state: 'throttling' }]);
+    expect(events).toEqual([
+      { type: 'circuit_state', policy: 'circuitBreaker', at: 0, state: 'throttling', shadow: false },
+    ]);
     clock.jump(20_000);
     breaker.tryAcquire();
-    expect(events[1]).toEqual({ type: 'circuit_state', policy: 'circuitBreaker', at: 20_000, state: 'closed' });
+    expect(events[1]).toEqual({
+      type: 'circuit_state',
+      policy: 'circuitBreaker',
+      at: 20_000,
+      state: 'closed',
+      shadow: false,
+    });
   });
 
   it('lets a call through when the time it gave has passed, and not before', () => {

@@ -165,7 +165,7 @@ describe('derive', () => {
     const copying: Policy = { name: 'copying', run: (ctx, next) => next({ ...ctx }) };
     const fn = vi.fn();
     await expect(pipeline(copying).execute(fn)).rejects.toThrow(
-      /^next: ctx must be the context it was given, or made from it by derive/,
+      /^next: ctx must be the context that the policy was given, or made from it by derive/,
     );
     expect(fn).not.toHaveBeenCalled();
   });

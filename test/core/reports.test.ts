@@ -196,3 +196,31 @@ describe('a breaker', () => {
     expect(refusedRatio(calls, 30_000, 60_000)).toBe(0);
   });
 });
+
+it('keyed lists its keys and gates, the least recently used first', () => {
+  const breakers = keyed(() => circuitBreaker(), { maxKeys: 2 });
+  for (const key of ['a', 'b', 'a', 'c']) {
+    breakers.tryAcquire({ key, startedAt: 1 });
+    breakers.release('success', 0, { key, startedAt: 1 });
+  }
+  expect([...breakers.entries()].map(([key, gate]) => [key, gate.snapshot().requests])).toEqual([
+    ['a', 2],
+    ['c', 1],
+  ]);
+});
+
+it('next() without a context says so, and takes no permit', async () => {
+  const breaker = circuitBreaker();
+  const forgetful = { name: 'forgetful', run: (_: unknown, next: () => Promise<unknown>) => next() } as never;
+  const call = pipeline(forgetful, breaker).execute(() => 1);
+  await expect(call).rejects.toThrow(
+    'next: ctx must be the context that the policy was given, or made from it by derive',
+  );
+  expect(breaker.snapshot().requests).toBe(0);
+});
+
+it('wrap asks for a function at once, and pipeline says what it was given', () => {
+  expect(() => pipeline().wrap('x' as never)).toThrow('pipeline: wrap needs a function, got string');
+  expect(() => pipeline([] as never)).toThrow('argument 1 must be a policy, an object with name and run, got an array');
+  expect(() => pipeline(circuitBreaker as never)).toThrow('got function');
+});

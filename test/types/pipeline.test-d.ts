@@ -127,8 +127,8 @@ describe('execute', () => {
     pipeline().execute(() => 1, { kye: 'k' });
     // @ts-expect-error no such tier
     pipeline().execute(() => 1, { tier: 5 });
-    // @ts-expect-error undefined is not a cost
-    pipeline().execute(() => 1, { cost: undefined });
+    // What is undefined was not given.
+    pipeline().execute(() => 1, { cost: undefined, signal: undefined });
     expectTypeOf<Init<UserContext>>().toExtend<{ user: string; key?: string | undefined }>();
   });
 
