@@ -41,7 +41,7 @@ const GATE = { ...COMMON, mode: 'enforce | shadow | off', captureStack: 'boolean
 
 // biome-ignore format: one line a factory
 const FACTORIES: Record<string, Factory> = {
-  concurrencyLimiter: { make: concurrencyLimiter, valid: {}, rules: { windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', load: 'function', loadThreshold: '≥ 0 ≤ 1', coolDownMs: '≥ 0', minLimit: 'whole ≥ 1', maxLimit: 'infinite ≥ 2', headroomRatio: '≥ 0.01 ≤ 1', drainRatio: '≥ 0.05 ≤ 0.5', precisionRatio: '≥ 0.01 ≤ 1', queue: 'object', ...GATE } },
+  concurrencyLimiter: { make: concurrencyLimiter, valid: {}, rules: { windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', load: 'function', loadThreshold: '≥ 0 ≤ 1', coolDownMs: '≥ 0', minLimit: 'whole ≥ 1', maxLimit: 'infinite ≥ 2', headroomRatio: '≥ 0.01 ≤ 1', drainRatio: '≥ 0.05 ≤ 0.5', precisionRatio: '≥ 0.01 ≤ 1', tierRatios: 'four numbers', queue: 'object', ...GATE } },
   processLoad: { make: processLoad, valid: {}, rules: { clock: 'clock', sampleMs: '> 0', smoothingMs: '≥ 0', sources: 'object' } },
   circuitBreaker: { make: circuitBreaker, valid: {}, rules: { k: '≥ 1', windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', minRequests: '≥ 0', recovery: 'fast | sre', ...GATE }, update: { k: 50, minRequests: 1_000, mode: 'off' } },
   deadline: { make: deadline, valid: {}, rules: { budgetMs: '> 0 infinite', maxAgeMs: '> 0 infinite', marginMs: '≥ 0 or auto', ...GATE }, update: { budgetMs: 30, maxAgeMs: 30, marginMs: 10, mode: 'off' } },
@@ -68,6 +68,7 @@ const KINDS: Record<string, Bad[]> = {
   name: wrongTypes(/a string/, 5, null, '', {}, FUNCTION),
   function: wrongTypes(/a function/, 5, null, 'random', {}),
   object: wrongTypes(/an object/, 5, null, 'object', true, FUNCTION),
+  'four numbers': wrongTypes(/an array of 4 numbers/, 5, null, '1', {}, FUNCTION),
   boolean: wrongTypes(/true or false/, 0, 1, null, 'true', {}),
   clock: wrongTypes(
     /an object with now, setTimer, clearTimer/,

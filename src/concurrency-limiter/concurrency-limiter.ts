@@ -16,6 +16,7 @@ import type { LimitBounds } from './little-law.js';
 import { processLoad } from './process-load.js';
 import { type QueueOptions, readQueueOptions } from './queue.js';
 import { QueuedGate, type RoomyGate } from './queued-limiter.js';
+import { rankOf, readTierRatios, type TierRatios } from './tiers.js';
 
 /** Options of {@link concurrencyLimiter}. */
 export interface ConcurrencyLimiterOptions extends GateOptions {
@@ -43,6 +44,10 @@ export interface ConcurrencyLimiterOptions extends GateOptions {
   /** How exactly a cohort should know its mean response time, if there are calls enough: larger follows sooner and is
    * less steady, 0.01 to 1. @default 0.05 */
   precisionRatio?: number;
+  /** The share of the limit that calls of tier 1, 2, 3 and 4 may fill, each > 0 and ≤ 1, none larger than the one before
+   * it. When there is room for some, tier 1 goes first and tier 4 is refused first. Without it tiers are not looked at.
+   * @default none */
+  tierRatios?: readonly [number, number, number, number];
   /** Lets calls wait a moment where they would be refused. @default none */
   queue?: QueueOptions;
 }
@@ -64,7 +69,7 @@ export interface ConcurrencyLimiterSnapshot {
   minRttMs: number;
   /** As `load` has it now. */
   load: number;
-  /** Whether a call would be refused now; in shadow mode, would be. */
+  /** Whether a call would be refused now, of whatever tier; in shadow mode, would be. */
   limiting: boolean;
 }
 
@@ -104,11 +109,13 @@ function readSettings(read: OptionReader): Settings {
 }
 
 const NO_QUEUE = {};
+const MOST_CRITICAL = { tier: 1 } as const;
 
 class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
   readonly reason = 'concurrency_limited';
   readonly #limit: AdaptiveLimit;
   readonly #load: () => number;
+  readonly #tierRatios: TierRatios | undefined;
   #settings: Settings;
   #inflight = 0;
   onRoom: (() => void) | undefined;
@@ -119,6 +126,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
     super(read, 'concurrencyLimiter');
     this.#settings = readSettings(read);
     this.#load = read.fn('load') ?? processLoad({ clock: this.clock });
+    this.#tierRatios = readTierRatios(read);
     const measuring = {
       windowMs: read.number('windowMs', 10_000, { above: 0 }),
       buckets: read.number('buckets', 100, { min: 1, max: 10_000, integer: true }),
@@ -132,7 +140,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
   tryAcquire(ctx?: Partial<Context>): boolean {
     if (this.mode !== 'off') {
       const now = ctx?.startedAt ?? this.clock.now();
-      if (this.#isFull(now) && !this.refuse(now, ctx)) return false;
+      if (this.#isFull(now, ctx) && !this.refuse(now, ctx)) return false;
       this.#limit.admit(now, this.#inflight + 1);
     }
     this.#inflight++;
@@ -150,20 +158,32 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
   }
 
   hasRoom(ctx: Context): boolean {
-    return this.mode !== 'enforce' || !this.#isFull(ctx.clock.now());
+    return this.mode !== 'enforce' || !this.#isFull(ctx.clock.now(), ctx);
+  }
+
+  rankOf(ctx: Context): number {
+    return this.#tierRatios === undefined ? 0 : rankOf(ctx);
   }
 
   turnAway(ctx: Context): boolean {
     return this.refuse(ctx.clock.now(), ctx);
   }
 
+  /** How many in flight are enough for a call like `ctx` to be refused. */
+  #limitFor(ctx: Partial<Context> | undefined): number {
+    const { limit } = this.#limit.law;
+    const ratios = this.#tierRatios;
+    return ratios === undefined ? limit : limit * ratios[rankOf(ctx)];
+  }
+
   /** Whether a call at `now` is one too many. */
-  #isFull(now: number): boolean {
+  #isFull(now: number, ctx: Partial<Context> | undefined): boolean {
     const limit = this.#limit;
     if (limit.advance(now, this.#inflight)) this.#isLoaded(now);
-    if (this.#inflight < limit.law.limit || !this.#isLoaded(now)) return false;
-    // In shadow mode nothing is held back, so that the calls show nothing of the limit.
-    if (this.mode === 'enforce') limit.refuse();
+    if (this.#inflight < this.#limitFor(ctx) || !this.#isLoaded(now)) return false;
+    // In shadow mode nothing is held back, so that the calls show nothing of the limit; nor do those that a share of it
+    // holds back.
+    if (this.mode === 'enforce' && this.#inflight >= limit.law.limit) limit.refuse();
     return true;
   }
 
@@ -178,9 +198,9 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
   }
 
   /** A response time: by then the calls in flight will have ended. */
-  retryAfterMs(): number {
+  retryAfterMs(ctx?: Partial<Context>): number {
     const { law } = this.#limit;
-    return law.isKnown && this.#inflight >= law.limit ? law.minRttMs : 0;
+    return law.isKnown && this.#inflight >= this.#limitFor(ctx) ? law.minRttMs : 0;
   }
 
   update(options: ConcurrencyLimiterUpdate): void {
@@ -202,7 +222,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
     const { law } = this.#limit;
     if (this.mode !== 'off') this.#limit.advance(now, this.#inflight);
     const load = this.#load();
-    const limiting = this.mode !== 'off' && this.#inflight >= law.limit && this.#isLoaded(now);
+    const limiting = this.mode !== 'off' && this.#inflight >= this.#limitFor(MOST_CRITICAL) && this.#isLoaded(now);
     const { limit, maxQps, minRttMs } = law;
     return {
       limit,

@@ -32,9 +32,18 @@ export function readQueueOptions(options: unknown): Required<QueueOptions> {
 
 /** What the queue stands before. */
 export interface Entrance {
+  /** Where there is room for one, there is for all of a lower rank. */
   hasRoom(ctx: Context): boolean;
+  /** How early its turn is: 0, the first, to 3. */
+  rankOf(ctx: Context): number;
   /** Takes a permit for `ctx`; false = there is no room after all. */
   enter(ctx: Context): boolean;
+}
+
+/** The calls of one rank that wait. */
+class Line {
+  oldest: Waiter | undefined;
+  newest: Waiter | undefined;
 }
 
 /** One call that waits, in a doubly linked list: it may leave from the middle. */
@@ -45,6 +54,7 @@ class Waiter {
   waits = true;
   constructor(
     readonly ctx: Context,
+    readonly line: Line,
     readonly giveUpAbort: () => void,
     readonly resolve: (entered: Context | undefined) => void,
     readonly reject: (error: unknown) => void,
@@ -56,8 +66,7 @@ export class WaitQueue {
   readonly #options: Required<QueueOptions>;
   readonly #clock: Clock;
   readonly #entrance: Entrance;
-  #oldest: Waiter | undefined;
-  #newest: Waiter | undefined;
+  readonly #lines = [new Line(), new Line(), new Line(), new Line()] as const;
   #size = 0;
   /** When it was last empty. */
   #emptyAt = -Infinity;
@@ -76,6 +85,22 @@ export class WaitQueue {
     return this.#size >= this.#options.maxSize;
   }
 
+  /** Whether somebody waits whose turn is before that of `ctx`. */
+  isBefore(ctx: Context): boolean {
+    if (this.#size === 0) return false;
+    const rank = this.#entrance.rankOf(ctx);
+    return this.#lines.some(({ oldest }, i) => i <= rank && oldest !== undefined);
+  }
+
+  /** Sends away the last of those whose turn is after that of `ctx`; false = there is none. */
+  makeRoomFor(ctx: Context): boolean {
+    const rank = this.#entrance.rankOf(ctx);
+    const last = this.#lines.findLast(({ newest }, i) => i > rank && newest !== undefined)?.newest;
+    if (last === undefined || !this.#leave(last)) return false;
+    last.resolve(undefined);
+    return true;
+  }
+
   /**
    * Resolves with the context to go on with, for which a permit is taken; with undefined after too long a wait. Rejects
    * with the abort's reason.
@@ -90,7 +115,7 @@ export class WaitQueue {
       const onAbort = (): void => {
         if (this.#leave(waiter)) reject(abortable?.reason);
       };
-      const waiter = new Waiter(ctx, () => abortable?.remove(onAbort), resolve, reject);
+      const waiter = new Waiter(ctx, this.#lineOf(ctx), () => abortable?.remove(onAbort), resolve, reject);
       this.#append(waiter);
       abortable?.add(onAbort);
       const dueMs = now + (this.#stands(now) ? targetWaitMs : maxWaitMs);
@@ -105,7 +130,12 @@ export class WaitQueue {
 
   #next(): Waiter | undefined {
     const newestFirst = this.#options.order === 'adaptive-lifo' && this.#stands(this.#clock.now());
-    return newestFirst ? this.#newest : this.#oldest;
+    const line = this.#lines.find(({ oldest }) => oldest !== undefined);
+    return newestFirst ? line?.newest : line?.oldest;
+  }
+
+  #lineOf(ctx: Context): Line {
+    return this.#lines[this.#entrance.rankOf(ctx)] as Line;
   }
 
   #stands(now: number): boolean {
@@ -132,20 +162,21 @@ export class WaitQueue {
   }
 
   #append(waiter: Waiter): void {
-    waiter.older = this.#newest;
-    if (this.#newest === undefined) this.#oldest = waiter;
-    else this.#newest.newer = waiter;
-    this.#newest = waiter;
+    const { line } = waiter;
+    waiter.older = line.newest;
+    if (line.newest === undefined) line.oldest = waiter;
+    else line.newest.newer = waiter;
+    line.newest = waiter;
     this.#size++;
   }
 
   #leave(waiter: Waiter): boolean {
     if (!waiter.waits) return false;
     waiter.waits = false;
-    const { older, newer } = waiter;
-    if (older === undefined) this.#oldest = newer;
+    const { line, older, newer } = waiter;
+    if (older === undefined) line.oldest = newer;
     else older.newer = newer;
-    if (newer === undefined) this.#newest = older;
+    if (newer === undefined) line.newest = older;
     else newer.older = older;
     this.#size--;
     waiter.giveUpAbort();

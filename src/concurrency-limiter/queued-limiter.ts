@@ -10,6 +10,8 @@ import { type QueueOptions, WaitQueue } from './queue.js';
 export interface RoomyGate extends Gate {
   readonly clock: Clock;
   hasRoom(ctx: Context): boolean;
+  /** How early its turn is among those that wait: 0, the first, to 3. */
+  rankOf(ctx: Context): number;
   /** Reports a call that leaves without having asked; whether it may go on all the same. */
   turnAway(ctx: Context): boolean;
   /** Called after each release. */
@@ -34,6 +36,7 @@ export class QueuedGate {
     this.#step = new GateStep([gate], [gate.name]);
     this.#queue = new WaitQueue(options, gate.clock, {
       hasRoom: (ctx) => gate.hasRoom(ctx),
+      rankOf: (ctx) => gate.rankOf(ctx),
       enter: (ctx) => this.#step.admit(ctx) === undefined,
     });
     gate.onRoom = () => this.#queue.letIn();
@@ -46,10 +49,10 @@ export class QueuedGate {
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     try {
       const queue = this.#queue;
-      // Nobody overtakes those who wait.
+      // Nobody overtakes those who wait, unless they are of a less critical tier.
       if (queue.size > 0) queue.letIn();
-      if (queue.size === 0 && this.#gate.hasRoom(ctx)) return this.#step.run(ctx, next);
-      if (queue.isFull) return this.#refuse(ctx);
+      if (!queue.isBefore(ctx) && this.#gate.hasRoom(ctx)) return this.#step.run(ctx, next);
+      if (queue.isFull && !queue.makeRoomFor(ctx)) return this.#refuse(ctx);
       return queue.wait(ctx).then((entered) => (entered === undefined ? this.#refuse(ctx) : this.#go(entered, next)));
     } catch (error) {
       return rejectSoon(error);
