@@ -5,3 +5,4 @@ export * from './deadline/index.js';
 export * from './dynamic-timeout/index.js';
 export * from './priority/index.js';
 export * from './rate-limiter/index.js';
+export * from './retry/index.js';
