@@ -10,13 +10,13 @@
 import type { Context } from '../core/context.js';
 import { GateBase, readMode } from '../core/gate-base.js';
 import type { Gate, GateOptions, Policy, Verdict } from '../core/policy.js';
+import { rankOf, readTierRatios, type TierRatios } from '../core/tier-ratios.js';
 import { OptionReader } from '../core/validate.js';
 import { AdaptiveLimit } from './adaptive-limit.js';
 import type { LimitBounds } from './little-law.js';
 import { processLoad } from './process-load.js';
 import { type QueueOptions, readQueueOptions } from './queue.js';
 import { QueuedGate, type RoomyGate } from './queued-limiter.js';
-import { rankOf, readTierRatios, type TierRatios } from './tiers.js';
 
 /** Options of {@link concurrencyLimiter}. */
 export interface ConcurrencyLimiterOptions extends GateOptions {
@@ -44,8 +44,8 @@ export interface ConcurrencyLimiterOptions extends GateOptions {
   /** How exactly a cohort should know its mean response time, if there are calls enough: larger follows sooner and is
    * less steady, 0.01 to 1. @default 0.05 */
   precisionRatio?: number;
-  /** The share of the limit that calls of tier 1, 2, 3 and 4 may fill, each > 0 and ≤ 1, none larger than the one before
-   * it. When there is room for some, tier 1 goes first and tier 4 is refused first. Without it tiers are not looked at.
+  /** The share of the limit that calls of tier 1, 2, 3 and 4 may fill: 1 for tier 1, then each > 0 and none larger than
+   * the one before it. When there is room for some, tier 1 goes first and tier 4 is refused first. Without it tiers are not looked at.
    * @default none */
   tierRatios?: readonly [number, number, number, number];
   /** Lets calls wait a moment where they would be refused. @default none */
@@ -109,7 +109,6 @@ function readSettings(read: OptionReader): Settings {
 }
 
 const NO_QUEUE = {};
-const MOST_CRITICAL = { tier: 1 } as const;
 
 class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
   readonly reason = 'concurrency_limited';
@@ -222,7 +221,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
     const { law } = this.#limit;
     if (this.mode !== 'off') this.#limit.advance(now, this.#inflight);
     const load = this.#load();
-    const limiting = this.mode !== 'off' && this.#inflight >= this.#limitFor(MOST_CRITICAL) && this.#isLoaded(now);
+    const limiting = this.mode !== 'off' && this.#inflight >= law.limit && this.#isLoaded(now);
     const { limit, maxQps, minRttMs } = law;
     return {
       limit,

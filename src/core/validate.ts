@@ -52,9 +52,17 @@ export function checkNumber(owner: string, option: string, value: unknown, rule:
   return fits ? value : invalid(owner, option, ruleText(rule), value);
 }
 
+const has = (value: unknown, methods: readonly string[]): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
+
+const objectWith = (methods: readonly string[]): string =>
+  methods.length > 0 ? `an object with ${methods.join(', ')}` : 'an object';
+
 /** Reads the options of one factory by name; {@link OptionReader.done} refuses the names that nobody asked for. */
 export class OptionReader {
-  readonly #owner: string;
+  readonly owner: string;
   readonly #given: Record<string, unknown>;
   readonly #current: Record<string, unknown>;
   readonly #known: string[] = [];
@@ -64,7 +72,7 @@ export class OptionReader {
     if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given))) {
       throw new TypeError(`${owner}: options must be an object, got ${show(given)}`);
     }
-    this.#owner = owner;
+    this.owner = owner;
     this.#given = (given ?? {}) as Record<string, unknown>;
     this.#current = current as Record<string, unknown>;
   }
@@ -77,25 +85,25 @@ export class OptionReader {
   }
 
   #wrongType(option: string, allowed: string, value: unknown): never {
-    return invalid(this.#owner, option, allowed, value, true);
+    return invalid(this.owner, option, allowed, value, true);
   }
 
   /** Without a default the option is required. */
   number(option: string, byDefault: number | undefined, rule: NumberRule): number {
-    return checkNumber(this.#owner, option, this.#take(option, byDefault), rule);
+    return checkNumber(this.owner, option, this.#take(option, byDefault), rule);
   }
 
   /** A number, or the one `word`. */
   numberOr<W extends string>(option: string, byDefault: number | W, rule: NumberRule, word: W): number | W {
     const value = this.#take(option, byDefault);
-    return value === word ? word : checkNumber(this.#owner, option, value, { ...rule, or: word });
+    return value === word ? word : checkNumber(this.owner, option, value, { ...rule, or: word });
   }
 
   oneOf<T extends string>(option: string, byDefault: T, allowed: readonly T[]): T {
     const value = this.#take(option, byDefault);
     if (allowed.includes(value as T)) return value as T;
     const text = allowed.map((one) => `'${one}'`).join(' or ');
-    return invalid(this.#owner, option, text, value, typeof value !== 'string');
+    return invalid(this.owner, option, text, value, typeof value !== 'string');
   }
 
   boolean(option: string, byDefault: boolean): boolean {
@@ -125,18 +133,23 @@ export class OptionReader {
 
   /** An object that has all of `methods`. */
   object<T extends object>(option: string, byDefault: T, methods: readonly (keyof T & string)[]): T {
-    const value = this.#take(option, byDefault) as T | null;
-    const fits =
-      typeof value === 'object' && value !== null && methods.every((name) => typeof value[name] === 'function');
-    const allowed = methods.length > 0 ? `an object with ${methods.join(', ')}` : 'an object';
-    return fits ? value : this.#wrongType(option, allowed, value);
+    const value = this.#take(option, byDefault);
+    return has(value, methods) ? (value as T) : this.#wrongType(option, objectWith(methods), value);
+  }
+
+  /** An object that has all of `methods`, or an array of such, as an array. */
+  objects<T extends object>(option: string, byDefault: T, methods: readonly (keyof T & string)[]): T[] {
+    const value = this.#take(option, byDefault);
+    const list = Array.isArray(value) ? Array.from(value) : [value];
+    if (list.every((one) => has(one, methods))) return list;
+    return this.#wrongType(option, `${objectWith(methods)}, or an array of such`, value);
   }
 
   /** @throws TypeError for an option that nobody has asked for. */
   done(): void {
     for (const option of Object.keys(this.#given)) {
       if (this.#known.includes(option)) continue;
-      throw new TypeError(`${this.#owner}: unknown option ${option}; there are ${this.#known.join(', ')}`);
+      throw new TypeError(`${this.owner}: unknown option ${option}; there are ${this.#known.join(', ')}`);
     }
   }
 }

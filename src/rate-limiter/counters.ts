@@ -20,21 +20,19 @@ const PREVIOUS = 2;
  * no more than the limit.
  */
 export class Counters {
-  limit: number;
   readonly #windowMs: number;
   readonly #cells: Float64Array;
   /** The latest time seen, in windows: a clock that steps back stands still. */
   #now = -Infinity;
 
-  constructor(limit: number, windowMs: number, cells: Float64Array) {
-    this.limit = limit;
+  constructor(windowMs: number, cells: Float64Array) {
     this.#windowMs = windowMs;
     this.#cells = cells;
   }
 
-  take(slot: number, now: number, cost: number): boolean {
+  take(slot: number, now: number, cost: number, limit: number): boolean {
     const at = this.#advance(slot, now);
-    if (this.#estimate(slot, at) + cost > this.limit) return false;
+    if (this.#estimate(slot, at) + cost > limit) return false;
     (this.#cells[slot * STRIDE + CURRENT] as number) += cost;
     return true;
   }
@@ -81,39 +79,39 @@ export class Counters {
     return cost - taken;
   }
 
-  waitMs(slot: number, now: number, cost: number): number {
+  waitMs(slot: number, now: number, cost: number, limit: number): number {
     const fraction = this.#advance(slot, now);
-    if (cost > this.limit) return Infinity;
-    if (this.#estimate(slot, fraction) + cost <= this.limit) return 0;
+    if (cost > limit) return Infinity;
+    if (this.#estimate(slot, fraction) + cost <= limit) return 0;
     const current = this.#cells[slot * STRIDE + CURRENT] as number;
     const previous = this.#cells[slot * STRIDE + PREVIOUS] as number;
     const window = Math.floor(this.#now);
     // Either the previous window's share has to shrink, or this one has to become the previous one and then shrink.
-    return current + cost <= this.limit
-      ? this.#shrinkMs(now, window, current, previous, cost)
-      : this.#shrinkMs(now, window + 1, 0, current, cost);
+    return current + cost <= limit
+      ? this.#shrinkMs(now, window, current, previous, cost, limit)
+      : this.#shrinkMs(now, window + 1, 0, current, cost, limit);
   }
 
-  /** Until `previous · (1 − f) + current + cost` has come down to the limit in `window`. */
-  #shrinkMs(now: number, window: number, current: number, previous: number, cost: number): number {
+  /** Until `previous · (1 − f) + current + cost` has come down to `limit` in `window`. */
+  #shrinkMs(now: number, window: number, current: number, previous: number, cost: number, limit: number): number {
     const fits = (at: number): boolean => {
       const time = at / this.#windowMs;
       const fraction = Math.max(0, Math.min(1, time - window));
-      return previous * (1 - fraction) + current + cost <= this.limit;
+      return previous * (1 - fraction) + current + cost <= limit;
     };
-    const fraction = 1 - Math.max(0, Math.min(1, (this.limit - cost - current) / previous));
+    const fraction = 1 - Math.max(0, Math.min(1, (limit - cost - current) / previous));
     let at = (window + fraction) * this.#windowMs;
     // Rounding may leave it a few steps short.
     for (let stepMs = after(at) - at; !fits(at); stepMs *= 2) at += stepMs;
     return waitUntil(at, now);
   }
 
-  read(slot: number, now: number): Reading {
+  read(slot: number, now: number, limit: number): Reading {
     const fraction = this.#advance(slot, now);
     const used = this.#estimate(slot, fraction);
     const previous = (this.#cells[slot * STRIDE + PREVIOUS] as number) * (1 - fraction);
     const current = this.#cells[slot * STRIDE + CURRENT] as number;
-    const remaining = countUnits(this.limit - used, (units) => previous + (current + units - 1) + 1 <= this.limit);
-    return { used, remaining, resetMs: remaining < this.limit ? this.waitMs(slot, now, remaining + 1) : 0 };
+    const remaining = countUnits(limit - used, (units) => previous + (current + units - 1) + 1 <= limit);
+    return { used, remaining, resetMs: remaining < limit ? this.waitMs(slot, now, remaining + 1, limit) : 0 };
   }
 }

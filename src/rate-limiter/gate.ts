@@ -1,6 +1,7 @@
 import type { Context } from '../core/context.js';
 import { GateBase, readMode } from '../core/gate-base.js';
 import type { GateOptions, Mode, Verdict } from '../core/policy.js';
+import { rankOf, readTierRatios, type TierRatios } from '../core/tier-ratios.js';
 import { checkNumber, OptionReader } from '../core/validate.js';
 import type { Meter, Reading } from './meter.js';
 
@@ -10,6 +11,12 @@ export interface LimitOptions extends GateOptions {
   limit: number;
   /** Length of the window, ms, > 0. */
   windowMs: number;
+  /**
+   * The share of `limit` that calls of tier 1, 2, 3 and 4 may fill: 1 for tier 1, then each > 0 and none larger than the
+   * one before it; rounded to whole permits, one at least. When there is room for some, tier 1 goes first and tier 4 is
+   * refused first. Without it tiers are not looked at. @default none
+   */
+  tierRatios?: readonly [number, number, number, number];
 }
 
 /** What their `update` can change. */
@@ -34,9 +41,9 @@ export abstract class LimitGate extends GateBase {
   readonly reason = 'rate_limited';
   readonly usesElapsed = false;
   protected abstract readonly meter: Meter;
-  /** As it is at first; the meter has what holds. */
-  protected readonly limit: number;
   protected readonly windowMs: number;
+  #limit: number;
+  readonly #tierRatios: TierRatios | undefined;
   /** Calls that began while the mode was off were not counted; they began no later than this. */
   #uncountedUntil = -Infinity;
   /** In shadow mode, the calls that were let through without being counted, as they would not have been either. */
@@ -44,15 +51,22 @@ export abstract class LimitGate extends GateBase {
 
   constructor(read: OptionReader, name: string) {
     super(read, name);
-    this.limit = readLimit(read);
+    this.#limit = readLimit(read);
     this.windowMs = read.number('windowMs', undefined, { above: 0 });
+    this.#tierRatios = readTierRatios(read);
   }
 
   tryAcquire(ctx?: Partial<Context>): boolean {
     if (this.mode === 'off') return true;
     const now = ctx?.startedAt ?? this.clock.now();
     const cost = costOf(this.name, ctx);
-    return cost === 0 || this.meter.take(now, cost, ctx?.key) || this.#refuse(now, ctx);
+    return cost === 0 || this.meter.take(now, cost, this.#limitOf(ctx), ctx?.key) || this.#refuse(now, ctx);
+  }
+
+  /** What all calls together may have used when one like `ctx` is admitted. */
+  #limitOf(ctx: Partial<Context> | undefined): number {
+    const ratios = this.#tierRatios;
+    return ratios === undefined ? this.#limit : Math.max(1, Math.round(this.#limit * ratios[rankOf(ctx)]));
   }
 
   #refuse(now: number, ctx: Partial<Context> | undefined): boolean {
@@ -69,25 +83,25 @@ export abstract class LimitGate extends GateBase {
     if (cost > 0 && at > this.#uncountedUntil) this.meter.giveBack(at, cost, ctx?.key);
   }
 
-  /** Exact: waiting so long admits the call if no other is admitted before. Infinity: it costs more than the limit. */
+  /** Exact: waiting so long admits the call if no other is admitted before. Infinity: it costs more than its share. */
   retryAfterMs(ctx?: Partial<Context>): number {
     const cost = costOf(this.name, ctx);
     if (cost === 0 || this.mode === 'off') return 0;
-    return this.meter.waitMs(ctx?.startedAt ?? this.clock.now(), cost, ctx?.key);
+    return this.meter.waitMs(ctx?.startedAt ?? this.clock.now(), cost, this.#limitOf(ctx), ctx?.key);
   }
 
   update(options: LimitUpdate): void {
     const read = new OptionReader(`${this.name}.update`, options);
-    const limit = readLimit(read, this.meter.limit);
+    const limit = readLimit(read, this.#limit);
     const mode: Mode = readMode(read, this.mode);
     read.done();
     if (this.mode === 'off' && mode !== 'off') this.#uncountedUntil = this.clock.now();
     this.mode = mode;
-    this.meter.limit = limit;
+    this.#limit = limit;
   }
 
   protected snapshotOf(key: string | undefined): RateLimiterSnapshot {
-    const { meter, windowMs } = this;
-    return { ...meter.read(this.clock.now(), key), limit: meter.limit, windowMs };
+    const limit = this.#limit;
+    return { ...this.meter.read(this.clock.now(), limit, key), limit, windowMs: this.windowMs };
   }
 }

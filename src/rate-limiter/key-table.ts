@@ -33,28 +33,20 @@ export class KeyTable implements Meter {
   /** How many slots have a key, from slot 1 on. */
   size = 0;
 
-  constructor(limit: number, windowMs: number, maxKeys: number, seed: Uint32Array) {
+  constructor(windowMs: number, maxKeys: number, seed: Uint32Array) {
     const memory = new Float64Array((maxKeys + 1) * STRIDE);
     this.#maxKeys = maxKeys;
-    this.#cells = new Counters(limit, windowMs, memory);
+    this.#cells = new Counters(windowMs, memory);
     this.#words = new Int32Array(memory.buffer);
     this.#index = new Int32Array(Math.ceil(maxKeys * PLACES) + 1);
     this.#fingerprint = new Fingerprint(seed);
     this.#recency = new Recency(maxKeys, Math.floor(maxKeys / 2));
   }
 
-  get limit(): number {
-    return this.#cells.limit;
-  }
-
-  set limit(limit: number) {
-    this.#cells.limit = limit;
-  }
-
-  take(now: number, cost: number, key: string | undefined): boolean {
+  take(now: number, cost: number, limit: number, key: string | undefined): boolean {
     // Never admitted, so it must not cost another key its place.
-    if (cost > this.limit) return false;
-    return this.#cells.take(this.#use(key), now, cost);
+    if (cost > limit) return false;
+    return this.#cells.take(this.#use(key), now, cost, limit);
   }
 
   #use(key: string | undefined): number {
@@ -132,14 +124,14 @@ export class KeyTable implements Meter {
     if (slot >= 0) this.#cells.giveBack(slot, at, cost);
   }
 
-  waitMs(now: number, cost: number, key: string | undefined): number {
-    if (cost > this.limit) return Infinity;
+  waitMs(now: number, cost: number, limit: number, key: string | undefined): number {
+    if (cost > limit) return Infinity;
     const slot = this.#find(key);
-    return slot < 0 ? 0 : this.#cells.waitMs(slot, now, cost);
+    return slot < 0 ? 0 : this.#cells.waitMs(slot, now, cost, limit);
   }
 
-  read(now: number, key: string | undefined): Reading {
+  read(now: number, limit: number, key: string | undefined): Reading {
     const slot = this.#find(key);
-    return slot < 0 ? { used: 0, remaining: this.limit, resetMs: 0 } : this.#cells.read(slot, now);
+    return slot < 0 ? { used: 0, remaining: limit, resetMs: 0 } : this.#cells.read(slot, now, limit);
   }
 }

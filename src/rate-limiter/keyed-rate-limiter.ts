@@ -34,7 +34,7 @@ class TableLimiter extends LimitGate implements KeyedRateLimiter {
     const maxKeys = read.number('maxKeys', 100_000, { min: 1, max: 10_000_000, integer: true });
     read.oneOf('algorithm', 'counter', ['counter']);
     read.done();
-    this.meter = new KeyTable(this.limit, this.windowMs, maxKeys, randomWords(2, this.random));
+    this.meter = new KeyTable(this.windowMs, maxKeys, randomWords(2, this.random));
   }
 
   peek(key?: string): RateLimiterSnapshot {

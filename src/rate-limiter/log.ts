@@ -14,7 +14,6 @@ const LEAST_ENTRIES = 16;
  *   a constant load gets at least B / (B + 1) of the limit.
  */
 export class AdmissionLog implements Meter {
-  limit: number;
   readonly #windowMs: number;
   readonly #spanMs: number;
   /** The latest admission of each entry. */
@@ -28,15 +27,14 @@ export class AdmissionLog implements Meter {
   /** The latest time seen: a clock that steps back stands still. */
   #now = -Infinity;
 
-  constructor(limit: number, windowMs: number, spanMs: number) {
-    this.limit = limit;
+  constructor(windowMs: number, spanMs: number) {
     this.#windowMs = windowMs;
     this.#spanMs = spanMs;
   }
 
-  take(now: number, cost: number): boolean {
+  take(now: number, cost: number, limit: number): boolean {
     this.#advance(now);
-    if (this.#used.plus(cost) > this.limit) return false;
+    if (this.#used.plus(cost) > limit) return false;
     this.#used.add(cost);
     this.#append(cost);
     return true;
@@ -158,16 +156,16 @@ export class AdmissionLog implements Meter {
     return low;
   }
 
-  waitMs(now: number, cost: number): number {
+  waitMs(now: number, cost: number, limit: number): number {
     this.#advance(now);
-    if (cost > this.limit) return Infinity;
-    if (this.#used.plus(cost) <= this.limit) return 0;
+    if (cost > limit) return Infinity;
+    if (this.#used.plus(cost) <= limit) return 0;
     const used = this.#used.copy();
     let nth = 0;
     // With the last one all is gone, and there is room.
     for (; nth < this.#size - 1; nth++) {
       used.add(-this.#cost(nth));
-      if (used.plus(cost) <= this.limit) break;
+      if (used.plus(cost) <= limit) break;
     }
     return waitUntil(this.#goneAt(this.#time(nth)), now);
   }
@@ -185,10 +183,10 @@ export class AdmissionLog implements Meter {
     }
   }
 
-  read(now: number): Reading {
+  read(now: number, limit: number): Reading {
     this.#advance(now);
     const used = Math.max(0, this.#used.plus(0));
-    const remaining = countUnits(this.limit - used, (units) => this.#used.plus(units) <= this.limit);
-    return { used, remaining, resetMs: remaining < this.limit ? this.waitMs(now, remaining + 1) : 0 };
+    const remaining = countUnits(limit - used, (units) => this.#used.plus(units) <= limit);
+    return { used, remaining, resetMs: remaining < limit ? this.waitMs(now, remaining + 1, limit) : 0 };
   }
 }

@@ -10,16 +10,18 @@ export interface Reading {
   resetMs: number;
 }
 
-/** Costs are > 0; time is held when `now` steps back; a meter of many keys looks at `key`. */
+/**
+ * Costs are > 0; time is held when `now` steps back; a meter of many keys looks at `key`. What it has counted does not
+ * depend on the limit, which may be another one each time.
+ */
 export interface Meter {
-  limit: number;
-  /** Counts `cost` if it fits; a refusal counts nothing. */
-  take(now: number, cost: number, key: string | undefined): boolean;
+  /** Counts `cost` if it fits below `limit`; a refusal counts nothing. */
+  take(now: number, cost: number, limit: number, key: string | undefined): boolean;
   /** Takes back what was counted at `at`. */
   giveBack(at: number, cost: number, key: string | undefined): void;
-  /** From `now` until `cost` fits, if nothing else is counted; Infinity = never. */
-  waitMs(now: number, cost: number, key: string | undefined): number;
-  read(now: number, key: string | undefined): Reading;
+  /** From `now` until `cost` fits below `limit`, if nothing else is counted; Infinity = never. */
+  waitMs(now: number, cost: number, limit: number, key: string | undefined): number;
+  read(now: number, limit: number, key: string | undefined): Reading;
 }
 
 // Rump, Zimmermann, Boldo, Melquiond, "Computing predecessor and successor in rounding to nearest", 2009.

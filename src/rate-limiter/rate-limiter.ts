@@ -5,7 +5,8 @@
  *     buckets   the same, with admissions up to W / B apart taken for one of the time of the last of them
  *     counter   used(t) = previous · (1 − f) + current, f = the fraction of the aligned window that has passed
  *
- * A call is admitted when `used + cost ≤ limit`, and counts only then.
+ * A call is admitted when `used + cost ≤ limit`, and counts only then. With `tierRatios` the limit of a call is its
+ * tier's share of it, whoever has used that: what the shares leave free is kept for the more critical tiers.
  */
 
 import type { Gate } from '../core/policy.js';
@@ -45,9 +46,9 @@ class SingleLimiter extends LimitGate implements RateLimiter {
     const algorithm = read.oneOf('algorithm', 'buckets', ['log', 'buckets', 'counter']);
     const buckets = read.number('buckets', 50, { min: 1, max: 10_000, integer: true });
     read.done();
-    const { limit, windowMs } = this;
+    const { windowMs } = this;
     const spanMs = algorithm === 'log' ? 0 : windowMs / buckets;
-    this.meter = algorithm === 'counter' ? new Counter(limit, windowMs) : new AdmissionLog(limit, windowMs, spanMs);
+    this.meter = algorithm === 'counter' ? new Counter(windowMs) : new AdmissionLog(windowMs, spanMs);
   }
 
   snapshot(): RateLimiterSnapshot {

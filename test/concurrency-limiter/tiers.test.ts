@@ -238,29 +238,3 @@ describe('in the queue', () => {
     );
   });
 });
-
-const NUMBERS = '> 0 and ≤';
-it.each([
-  [5, TypeError, 'tierRatios must be an array of 4 numbers, got 5'],
-  [{ length: 4 }, TypeError, 'tierRatios must be an array of 4 numbers, got an object'],
-  [[1, 1, 1], RangeError, 'tierRatios.length must be 4, got 3'],
-  [[1, 1, 1, 1, 1], RangeError, 'tierRatios.length must be 4, got 5'],
-  [[1.1, 1, 1, 1], RangeError, `tierRatios[0] must be a finite number ${NUMBERS} 1, got 1.1`],
-  [[1, 0.5, 0.6, 0.1], RangeError, `tierRatios[2] must be a finite number ${NUMBERS} 0.5, got 0.6`],
-  [[1, 1, 1, 0], RangeError, `tierRatios[3] must be a finite number ${NUMBERS} 1, got 0`],
-  [[1, 1, NaN, 1], RangeError, `tierRatios[2] must be a finite number ${NUMBERS} 1, got NaN`],
-  [[1, '1', 1, 1], TypeError, `tierRatios[1] must be a finite number ${NUMBERS} 1, got "1"`],
-  // biome-ignore lint/suspicious/noSparseArray: that is what is refused
-  [[1, , 1, 1], TypeError, `tierRatios[1] must be a finite number ${NUMBERS} 1, got undefined`],
-])('refuses tierRatios of %j', (tierRatios, error, message) => {
-  const make = (): unknown => concurrencyLimiter({ tierRatios: tierRatios as unknown as Ratios });
-  expect(make).toThrow(error);
-  expect(make).toThrow(`concurrencyLimiter: ${message}`);
-});
-
-it('reads tierRatios once, and does not keep the array', () => {
-  const tierRatios: [number, number, number, number] = [1, 1, 1, 0.5];
-  const limiter = fixed(10, { tierRatios });
-  tierRatios[3] = 1;
-  expect(room(limiter, { tier: 4 })).toBe(5);
-});
