@@ -10,7 +10,13 @@ export type ResilienceEvent =
   /** A tier shedder began to shed, or is done with it. */
   | { type: 'shed_state'; policy: string; at: number; state: 'idle' | 'shedding' }
   /** A call was given up. */
-  | { type: 'timed_out'; policy: string; at: number; timeoutMs: number };
+  | { type: 'timed_out'; policy: string; at: number; timeoutMs: number }
+  /** A try failed, and another follows after `delayMs`; `attempt` is that one's. */
+  | { type: 'retry'; policy: string; at: number; attempt: number; delayMs: number }
+  /** A try failed, and the budget did not allow another. */
+  | { type: 'retry_exhausted'; policy: string; at: number; attempt: number }
+  /** A retry window has changed; `window` is its new size. */
+  | { type: 'retry_window'; policy: string; at: number; window: number; change: 'grown' | 'backed_off' };
 
 /** Called with each event, on the call's own path: keep it short. What it throws reaches the host, not the call. */
 export type Observer = (event: ResilienceEvent) => void;

@@ -1,1 +1,21 @@
+export {
+  type Backoff,
+  type DecorrelatedBackoffOptions,
+  decorrelatedBackoff,
+  type ExponentialBackoffOptions,
+  exponentialBackoff,
+} from './backoff.js';
 export type { RetryBudget } from './budget.js';
+export { type RatioBudget, type RatioBudgetOptions, type RatioBudgetSnapshot, ratioBudget } from './ratio-budget.js';
+export {
+  defaultRetryOn,
+  earlierErrors,
+  type Retry,
+  type RetryOptions,
+  type RetrySnapshot,
+  type RetryUpdate,
+  retry,
+} from './retry.js';
+export { retryAfterOf } from './retry-after.js';
+export { type RetryWindow, type RetryWindowOptions, type RetryWindowSnapshot, retryWindow } from './retry-window.js';
+export { type TokenBudget, type TokenBudgetOptions, tokenBudget } from './token-budget.js';

@@ -1,0 +1,268 @@
+/**
+ * Tries a failed call again: only what may help (not after the caller's abort, not past the deadline, not what a gate of
+ * ours refuses for long), and only while a budget allows it, since retries multiply an outage: three tries at each of
+ * three layers are 27 calls for one.
+ */
+import type { Abortable } from '../core/abort.js';
+import type { Clock } from '../core/clock.js';
+import { readCommon } from '../core/common.js';
+import { abortableOf, type Context, derive } from '../core/context.js';
+import { isRejected, type Reason } from '../core/errors.js';
+import { notify, type Observer } from '../core/events.js';
+import { judge } from '../core/gate.js';
+import type { Classify, CommonOptions, Next, Policy, Verdict } from '../core/policy.js';
+import type { Random } from '../core/random.js';
+import { callNext } from '../core/settle.js';
+import { checkNumber, OptionReader } from '../core/validate.js';
+import { type Backoff, exponentialBackoff } from './backoff.js';
+import { type RetryBudget, readBudget } from './budget.js';
+import { ratioBudget } from './ratio-budget.js';
+import { retryAfterOf } from './retry-after.js';
+
+/** Options of {@link retry}. */
+export interface RetryOptions extends CommonOptions {
+  /** Tries after the first; a whole number ≥ 0. @default 1 */
+  maxRetries?: number;
+  /**
+   * The budget that each retry needs leave of; several must all have room. `[]` = none, and an outage is multiplied.
+   * @default ratioBudget()
+   */
+  window?: RetryBudget | readonly RetryBudget[];
+  /** The wait before a retry. @default exponentialBackoff() */
+  backoff?: Backoff;
+  /** Longest wait before a retry, also where the callee asks for a longer one, ms; ≥ 0. @default 10_000 */
+  maxDelayMs?: number;
+  /**
+   * Whether what a try threw may be tried again. Not asked after the caller's abort, nor where `classify` says `success`,
+   * or `ignored` of what is no refusal.
+   * @default defaultRetryOn
+   */
+  retryOn?: (error: unknown, ctx: Context) => boolean;
+  /**
+   * The wait that an error, or an answer that `classify` takes for a failure, asks for, ms; undefined = none.
+   * @default retryAfterOf
+   */
+  retryAfter?: (result: unknown) => number | undefined;
+}
+
+/** What {@link Retry.update} can change. */
+export type RetryUpdate = Pick<RetryOptions, 'maxRetries' | 'maxDelayMs'>;
+
+/** Plain data on a retry policy. */
+export interface RetrySnapshot {
+  /** Retries sent so far. */
+  retries: number;
+  /** Retries so far that the budget did not allow. */
+  exhausted: number;
+}
+
+/** A {@link retry}. */
+export interface Retry extends Policy {
+  /** Changes settings at once, also for calls under way; all or nothing. */
+  update(options: Partial<RetryUpdate>): void;
+  snapshot(): RetrySnapshot;
+}
+
+/** Refusals of gates that have room again in a moment; the others stay, or another try would do harm. */
+const PASSING: readonly Reason[] = ['rate_limited', 'concurrency_limited'];
+
+/** Anything but a refusal; of refusals those by a rate or concurrency limit. For a `retryOn` that only adds to it. */
+export const defaultRetryOn = (error: unknown): boolean => !isRejected(error) || PASSING.includes(error.reason);
+
+const earlier = new WeakMap<object, readonly unknown[]>();
+
+const isObject = (value: unknown): value is object =>
+  (typeof value === 'object' && value !== null) || typeof value === 'function';
+
+/**
+ * How the tries before the last one ended, oldest first, given what a call under {@link retry} has rejected with: errors,
+ * and answers that `classify` took for failures. Empty after a single try, and for what is no object.
+ */
+export const earlierErrors = (error: unknown): readonly unknown[] => (isObject(error) && earlier.get(error)) || [];
+
+/** Ends at once when the caller gives up, with what it aborted with. */
+function sleep(clock: Clock, ms: number, abortable: Abortable | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clock.clearTimer(timer);
+      reject(abortable?.reason);
+    };
+    const timer = clock.setTimer(() => {
+      abortable?.remove(stop);
+      resolve();
+    }, ms);
+    // An observer may have aborted it by now.
+    if (abortable?.aborted) stop();
+    else abortable?.add(stop);
+  });
+}
+
+const { then } = Promise.prototype;
+
+type Limits = Required<RetryUpdate>;
+
+const readLimits = (read: OptionReader): Limits => ({
+  maxRetries: read.number('maxRetries', 1, { min: 0, integer: true }),
+  maxDelayMs: read.number('maxDelayMs', 10_000, { min: 0 }),
+});
+
+/** How a try ended, and what that says of the callee. */
+interface Ended {
+  ok: boolean;
+  /** The value or the error. */
+  result: unknown;
+  verdict: Verdict;
+}
+
+class BudgetedRetry implements Retry {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly #budget: RetryBudget;
+  readonly #onValue: ((value: unknown) => unknown) | undefined;
+  readonly #random: Random;
+  readonly #observer: Observer | undefined;
+  readonly #classify: Classify | undefined;
+  readonly #backoff: Backoff;
+  readonly #retryOn: (error: unknown, ctx: Context) => boolean;
+  readonly #retryAfter: (result: unknown) => number | undefined;
+  #limits: Limits;
+  #retries = 0;
+  #exhausted = 0;
+
+  constructor(options: RetryOptions | undefined) {
+    const read = new OptionReader('retry', options);
+    const common = readCommon(read, 'retry');
+    this.name = common.name;
+    this.clock = common.clock;
+    this.#random = common.random;
+    this.#observer = common.observer;
+    this.#classify = common.classify;
+    this.#limits = readLimits(read);
+    this.#budget = readBudget(read, 'window', ratioBudget({ clock: this.clock }), this.clock);
+    this.#backoff = read.fn('backoff') ?? exponentialBackoff();
+    this.#retryOn = read.fn('retryOn') ?? defaultRetryOn;
+    this.#retryAfter = read.fn('retryAfter') ?? retryAfterOf;
+    read.done();
+    if (this.#budget.onFirstDone !== undefined) {
+      this.#onValue = (value) => {
+        this.#budget.onFirstDone?.(true);
+        return value;
+      };
+    }
+  }
+
+  run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+    this.#budget.onRequest(ctx.startedAt);
+    const onValue =
+      this.#classify === undefined ? this.#onValue : (value: R) => this.#firstDone(ctx, next, true, value);
+    const onError = (error: unknown) => this.#firstDone(ctx, next, false, error);
+    return then.call(callNext(ctx, next), onValue, onError) as Promise<R>;
+  }
+
+  #firstDone<C extends Context, R>(ctx: C, next: Next<C, R>, ok: boolean, result: unknown): R | Promise<R> {
+    const verdict = judge(this.#classify, ok, result, ctx);
+    if (verdict !== 'ignored') this.#budget.onFirstDone?.(verdict === 'success');
+    if (ok && verdict === 'success') return result as R;
+    return this.#tryAgain(ctx, next, { ok, result, verdict });
+  }
+
+  async #tryAgain<C extends Context, R>(ctx: C, next: Next<C, R>, first: Ended): Promise<R> {
+    let last = first;
+    const errors: unknown[] = [];
+    let delayMs = 0;
+    for (let retry = 1; this.#wanted(last, retry, ctx); retry++) {
+      const backoffMs = this.#backoff(retry, delayMs, this.#random);
+      delayMs = checkNumber(this.name, 'the wait that backoff gives', backoffMs, { min: 0, infinite: true });
+      const waitMs = Math.min(this.#limits.maxDelayMs, Math.max(delayMs, this.#retryAfter(last.result) ?? 0));
+      const attempt = ctx.attempt + retry;
+      if (!this.#allowed(ctx, attempt, waitMs)) break;
+      const ended = await this.#retry(ctx, next, attempt, waitMs);
+      if (ended === undefined) break;
+      errors.push(last.result);
+      last = ended;
+    }
+    if (last.ok) return last.result as R;
+    if (errors.length > 0 && isObject(last.result)) earlier.set(last.result, errors);
+    throw last.result;
+  }
+
+  /** Whether another try may help. */
+  #wanted({ ok, result, verdict }: Ended, retry: number, ctx: Context): boolean {
+    if (verdict === 'success' || retry > this.#limits.maxRetries || abortableOf(ctx)?.aborted) return false;
+    if (verdict === 'ignored' && (ok || !isRejected(result))) return false;
+    return ok || this.#retryOn(result, ctx);
+  }
+
+  /** Whether there is time and leave for it; the leave is taken then. */
+  #allowed({ deadline }: Context, attempt: number, waitMs: number): boolean {
+    const at = this.clock.now();
+    if (at + waitMs >= deadline) return false;
+    const allowed = this.#budget.tryRetry();
+    if (!allowed) this.#exhausted++;
+    if (this.#observer !== undefined) {
+      const policy = this.name;
+      notify(
+        this.#observer,
+        allowed
+          ? { type: 'retry', policy, at, attempt, delayMs: waitMs }
+          : { type: 'retry_exhausted', policy, at, attempt },
+      );
+    }
+    return allowed;
+  }
+
+  /** Waits and tries, and tells the budget how that ended; undefined = there was no time left. */
+  async #retry<C extends Context>(
+    ctx: C,
+    next: Next<C, unknown>,
+    attempt: number,
+    waitMs: number,
+  ): Promise<Ended | undefined> {
+    let good: boolean | undefined;
+    try {
+      if (waitMs > 0) await sleep(this.clock, waitMs, abortableOf(ctx));
+      const startedAt = this.clock.now();
+      if (startedAt >= ctx.deadline) return undefined;
+      const again = derive<Context>(ctx, { attempt, startedAt }) as C;
+      this.#retries++;
+      const ended = await callNext(again, next).then(
+        (result) => this.#ended(again, true, result),
+        (error: unknown) => this.#ended(again, false, error),
+      );
+      if (ended.verdict !== 'ignored') good = ended.verdict === 'success';
+      return ended;
+    } finally {
+      this.#budget.onRetryDone(good);
+    }
+  }
+
+  #ended(ctx: Context, ok: boolean, result: unknown): Ended {
+    return { ok, result, verdict: judge(this.#classify, ok, result, ctx) };
+  }
+
+  update(options: Partial<RetryUpdate>): void {
+    const read = new OptionReader(`${this.name}.update`, options, this.#limits);
+    const limits = readLimits(read);
+    read.done();
+    this.#limits = limits;
+  }
+
+  snapshot(): RetrySnapshot {
+    return { retries: this.#retries, exhausted: this.#exhausted };
+  }
+}
+
+/**
+ * Tries a call again that has failed, or timed out, up to `maxRetries` times, with a wait before each. A time-out does not
+ * say whether the callee did the work: put it around what may be done twice. Each try goes through all that
+ * stands further in; `ctx.attempt` tells which it is. The error of the last one is thrown as it is;
+ * {@link earlierErrors} has those before.
+ *
+ * No try begins after `ctx.deadline`, and the caller's abort ends a wait at once. The wait is that of `backoff`, or what
+ * the callee asks for by `retryAfterMs` or `Retry-After` where that is longer, but `maxDelayMs` at most.
+ *
+ * @throws TypeError or RangeError for a bad option.
+ */
+export function retry(options?: RetryOptions): Retry {
+  return new BudgetedRetry(options);
+}
