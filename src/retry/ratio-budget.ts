@@ -34,6 +34,7 @@ export interface RatioBudgetSnapshot {
 
 /** A {@link ratioBudget}. */
 export interface RatioBudget extends Required<Omit<RetryBudget, 'onFirstDone'>> {
+  readonly clock: Clock;
   snapshot(): RatioBudgetSnapshot;
 }
 

@@ -44,6 +44,7 @@ export interface RetryWindowSnapshot {
 
 /** A {@link retryWindow}. */
 export interface RetryWindow extends Required<Omit<RetryBudget, 'onFirstDone'>> {
+  readonly clock: Clock;
   readonly name: string;
   snapshot(): RetryWindowSnapshot;
 }

@@ -1,0 +1,227 @@
+import { pipeline, type RetryBudget, ratioBudget, retry, retryWindow, tokenBudget } from 'evenkeel';
+import { manualClock, seededRandom } from 'evenkeel/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+describe('tokenBudget', () => {
+  it('from full allows retries after four failures in a row, not after the fifth', () => {
+    const budget = tokenBudget({ maxTokens: 10, tokenRatio: 0.1 });
+    const allowed = [1, 2, 3, 4, 5, 6].map(() => {
+      budget.onFirstDone(false);
+      return budget.tryRetry();
+    });
+    expect(allowed).toEqual([true, true, true, true, false, false]);
+  });
+
+  it('from empty allows them again after 51 successes', () => {
+    const budget = tokenBudget({ maxTokens: 10, tokenRatio: 0.1 });
+    for (let i = 0; i < 20; i++) budget.onFirstDone(false);
+    expect(budget.snapshot().tokens).toBe(0);
+    let successes = 0;
+    for (; !budget.tryRetry(); successes++) budget.onRetryDone(true);
+    expect(successes).toBe(51);
+  });
+
+  it('stays where it is at a failure fraction of ratio / (1 + ratio)', () => {
+    const budget = tokenBudget({ maxTokens: 100, tokenRatio: 0.1 });
+    for (let i = 0; i < 30; i++) budget.onFirstDone(false);
+    // 1 of 11 fails: 9.09 %.
+    for (let i = 0; i < 11_000; i++) budget.onFirstDone(i % 11 > 0);
+    expect(budget.snapshot().tokens).toBe(70);
+  });
+
+  it('counts in thousandths and between none and all, as gRPC says', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.boolean(), fc.constant(undefined)), { maxLength: 300 }),
+        fc.integer({ min: 1, max: 1_000 }),
+        fc.integer({ min: 1, max: 3_000 }),
+        (outcomes, maxTokens, thousandths) => {
+          const budget = tokenBudget({ maxTokens, tokenRatio: thousandths / 1_000 });
+          let tokens = maxTokens * 1_000;
+          for (const ok of outcomes) {
+            budget.onRetryDone(ok);
+            if (ok !== undefined)
+              tokens = Math.max(0, Math.min(maxTokens * 1_000, tokens + (ok ? thousandths : -1_000)));
+            expect(budget.snapshot().tokens).toBe(tokens / 1_000);
+            expect(budget.tryRetry()).toBe(tokens > maxTokens * 500);
+          }
+        },
+      ),
+    );
+  });
+
+  it('is told by retry of first tries and of retries', async () => {
+    const budget = tokenBudget({ maxTokens: 10, tokenRatio: 0.5 });
+    const guard = pipeline(retry({ window: budget, maxRetries: 3, backoff: () => 0 }));
+    const answers = ['bad', 'bad', 'good'];
+    await guard.execute(() => {
+      if (answers.shift() === 'bad') throw new Error('no');
+    });
+    expect(budget.snapshot().tokens).toBe(8.5);
+    await guard.execute(() => 1);
+    expect(budget.snapshot().tokens).toBe(9);
+  });
+});
+
+describe('ratioBudget', () => {
+  it('allows at most ratio · requests + minimum in any ttl that ends with a retry', () => {
+    fc.assert(
+      fc.property(
+        fc.integer(),
+        fc.constantFrom(0, 0.1, 0.2, 1),
+        fc.constantFrom(0, 0.7, 10),
+        fc.constantFrom(1_000, 7_777, 10_000),
+        (seed, ratio, minRetriesPerSecond, ttlMs) => {
+          const random = seededRandom(seed);
+          const clock = manualClock(random() * 1e6);
+          const budget = ratioBudget({ ratio, minRetriesPerSecond, ttlMs, clock });
+          const requests: number[] = [];
+          const retries: number[] = [];
+          const since = (times: number[], from: number): number => times.filter((at) => at > from).length;
+          for (let i = 0; i < 400; i++) {
+            clock.jump(random() < 0.02 ? random() * 2 * ttlMs : random() * 60);
+            const now = clock.now();
+            if (random() < 0.6) {
+              budget.onRequest();
+              requests.push(now);
+            }
+            const room = budget.canRetry();
+            expect(budget.tryRetry()).toBe(room);
+            if (!room) continue;
+            retries.push(now);
+            budget.onRetryDone(random() < 0.5);
+            const from = now - ttlMs;
+            const most = ratio * since(requests, from) + (minRetriesPerSecond * ttlMs) / 1_000;
+            expect(since(retries, from)).toBeLessThanOrEqual(most + 1e-6);
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  it('in a total outage at 100 requests a second sends 1.3 times as many tries, not much less', () => {
+    const clock = manualClock();
+    const budget = ratioBudget({ clock });
+    let retries = 0;
+    for (let i = 0; i < 6_000; i++) {
+      budget.onRequest();
+      if (i >= 3_000 && budget.tryRetry()) retries++;
+      clock.jump(10);
+    }
+    // 30 s: 10 s of reserve that was full, and then as it comes.
+    expect(retries).toBeLessThanOrEqual(900);
+    expect(retries).toBeGreaterThan(860);
+  });
+
+  it('shows what there is', () => {
+    const clock = manualClock();
+    const budget = ratioBudget({ clock, ratio: 0.5, minRetriesPerSecond: 1, ttlMs: 2_000 });
+    for (let i = 0; i < 5; i++) budget.onRequest();
+    budget.tryRetry();
+    expect(budget.snapshot()).toEqual({ requests: 5, retries: 1, remaining: 3 });
+    clock.jump(10_000);
+    expect(budget.snapshot()).toEqual({ requests: 0, retries: 0, remaining: 2 });
+    clock.jump(-5_000);
+    expect(budget.snapshot()).toEqual({ requests: 0, retries: 0, remaining: 2 });
+  });
+});
+
+describe('several budgets', () => {
+  const fails = (): never => {
+    throw new Error('no');
+  };
+
+  it('must all have room, and what one refuses costs the others nothing', async () => {
+    const clock = manualClock();
+    const all = retryWindow({ clock });
+    const a = retryWindow({ clock });
+    const b = retryWindow({ clock });
+    const guardA = pipeline(retry({ clock, window: [all, a], backoff: () => 0 }));
+    const guardB = pipeline(retry({ clock, window: [b, all], backoff: () => 0 }));
+    let calls = 0;
+    const call = (): never => {
+      calls++;
+      return fails();
+    };
+    await guardA.execute(call).catch(() => {});
+    expect([calls, all.snapshot().used, a.snapshot().used]).toEqual([2, 1, 1]);
+    await guardB.execute(call).catch(() => {});
+    // The overall window is used up: that of the service keeps its own.
+    expect([calls, all.snapshot().used, b.snapshot().used]).toEqual([3, 1, 0]);
+  });
+
+  /** Three documented methods and no more. */
+  function plain(allow: () => boolean): RetryBudget & { log: string[] } {
+    const log: string[] = [];
+    return {
+      log,
+      onRequest: () => void log.push('request'),
+      tryRetry: () => {
+        log.push('try');
+        return allow();
+      },
+      onRetryDone: (ok) => void log.push(`done ${ok}`),
+    };
+  }
+
+  it('may have one of three methods among them, whose refusal costs the others nothing', async () => {
+    const clock = manualClock();
+    let allow = false;
+    const own = plain(() => allow);
+    const window = retryWindow({ clock });
+    const guard = pipeline(retry({ clock, window: [window, own], backoff: () => 0 }));
+    await guard.execute(fails).catch(() => {});
+    expect(window.snapshot().used).toBe(0);
+    allow = true;
+    await guard.execute(fails).catch(() => {});
+    expect(window.snapshot().used).toBe(1);
+    await guard.execute(fails).catch(() => {});
+    // Not asked where another has none left.
+    expect(own.log).toEqual(['request', 'try', 'request', 'try', 'done false', 'request']);
+  });
+
+  it('with two of three methods are refused', () => {
+    const own = plain(() => true);
+    expect(() => retry({ window: [own, retryWindow(), own] })).toThrow(
+      new TypeError('retry: of the budgets in window all but one must have canRetry, got 2 without'),
+    );
+  });
+
+  it('that think otherwise when asked in earnest leave none without an answer', async () => {
+    const first = Object.assign(
+      plain(() => true),
+      { canRetry: () => true },
+    );
+    const second = Object.assign(
+      plain(() => false),
+      { canRetry: () => true },
+    );
+    await pipeline(retry({ window: [first, second] }))
+      .execute(fails)
+      .catch(() => {});
+    expect(first.log).toEqual(['request', 'try', 'done undefined']);
+    expect(second.log).toEqual(['request', 'try']);
+  });
+
+  it('may be none: then nothing holds it back', async () => {
+    let calls = 0;
+    const guard = pipeline(retry({ window: [], maxRetries: 500, backoff: () => 0 }));
+    await guard
+      .execute(() => {
+        calls++;
+        fails();
+      })
+      .catch(() => {});
+    expect(calls).toBe(501);
+  });
+
+  it('must go by the clock of the policy', () => {
+    for (const budget of [retryWindow, ratioBudget])
+      expect(() => retry({ window: [tokenBudget(), budget({ clock: manualClock() })], clock: manualClock() })).toThrow(
+        new TypeError('retry: clock must be that of window, got another one'),
+      );
+    retry({ window: [retryWindow(), tokenBudget(), ratioBudget()] });
+  });
+});
