@@ -1,3 +1,4 @@
+export * from './balancer/index.js';
 export * from './circuit-breaker/index.js';
 export * from './concurrency-limiter/index.js';
 export * from './core/index.js';

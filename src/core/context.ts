@@ -28,8 +28,18 @@ export interface Context {
   readonly deadline: number;
 }
 
+/** Never there at run time. */
+declare const PROVIDED: unique symbol;
+
+/** Part of the context of a policy that sets the fields `F` itself: a caller is not asked for them. */
+export type Provides<F extends string> = { readonly [PROVIDED]?: { readonly [field in F]: true } };
+
+type ProvidedBy<C> = C extends { readonly [PROVIDED]?: infer Fields } ? keyof NonNullable<Fields> : never;
+
 /** What a caller may say of a call; the own fields of a custom context have to be given. */
-export type Init<C extends Context> = Omit<C, keyof Context> & { [F in keyof Context]?: Context[F] | undefined };
+export type Init<C extends Context> = Omit<C, keyof Context | typeof PROVIDED | ProvidedBy<C>> & {
+  [F in keyof Context]?: Context[F] | undefined;
+};
 
 /** The function that a call is about. */
 export type UserFunction = (ctx: never) => unknown;

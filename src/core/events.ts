@@ -9,6 +9,10 @@ export type ResilienceEvent =
   | { type: 'circuit_state'; policy: string; at: number; state: 'closed' | 'throttling'; shadow: boolean }
   /** A tier shedder began to shed, or is done with it. */
   | { type: 'shed_state'; policy: string; at: number; state: 'idle' | 'shedding' }
+  /** A balancer's instance was masked, began to recover, or is up again. */
+  | { type: 'instance_state'; policy: string; at: number; instance: unknown; state: 'up' | 'masked' | 'recovering' }
+  /** A balancer's own probe has ended, with `error` if it threw. */
+  | { type: 'instance_probed'; policy: string; at: number; instance: unknown; ok: boolean; error: unknown }
   /** A call was given up. */
   | { type: 'timed_out'; policy: string; at: number; timeoutMs: number }
   /** A try failed, and another follows after `delayMs`; `attempt` is that one's. */
@@ -16,7 +20,15 @@ export type ResilienceEvent =
   /** A try failed, and the budget did not allow another. */
   | { type: 'retry_exhausted'; policy: string; at: number; attempt: number }
   /** A retry window has changed; `window` is its new size. */
-  | { type: 'retry_window'; policy: string; at: number; window: number; change: 'grown' | 'backed_off' };
+  | { type: 'retry_window'; policy: string; at: number; window: number; change: 'grown' | 'backed_off' }
+  /** A first attempt was late, by `afterMs`, and a second starts. */
+  | { type: 'hedge'; policy: string; at: number; afterMs: number }
+  /** A call goes on to the other site. */
+  | { type: 'failover'; policy: string; at: number }
+  /** Calls timed out at both sites: all are refused for `freezeMs`. */
+  | { type: 'failover_frozen'; policy: string; at: number; freezeMs: number }
+  /** A call failed, and is answered by the fallback's function. */
+  | { type: 'fallback'; policy: string; at: number };
 
 /** Called with each event, on the call's own path: keep it short. What it throws reaches the host, not the call. */
 export type Observer = (event: ResilienceEvent) => void;

@@ -1,6 +1,6 @@
 export { AbortScope } from './abort.js';
 export { type Clock, systemClock, type TimerHandle } from './clock.js';
-export { type Context, derive, deriveAbortable, type Init, type Tier } from './context.js';
+export { type Context, derive, deriveAbortable, type Init, type Provides, type Tier } from './context.js';
 export { isRejected, isTimeout, type Reason, RejectedError, type Rejection, TimeoutError } from './errors.js';
 export type { Observer, ResilienceEvent } from './events.js';
 export { defaultClassify, runGate } from './gate.js';

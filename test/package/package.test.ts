@@ -28,6 +28,7 @@ const CORE = [
 const API: Record<string, string[]> = {
   evenkeel: [
     ...CORE,
+    'balancer',
     'checkpoint',
     'circuitBreaker',
     'concurrencyLimiter',
@@ -47,6 +48,7 @@ const API: Record<string, string[]> = {
     'tierShedder',
   ],
   'evenkeel/core': CORE,
+  'evenkeel/balancer': ['balancer'],
   'evenkeel/circuit-breaker': ['circuitBreaker'],
   'evenkeel/concurrency-limiter': ['concurrencyLimiter', 'processLoad'],
   'evenkeel/deadline': [

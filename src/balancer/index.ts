@@ -1,0 +1,10 @@
+export {
+  type Balancer,
+  type BalancerSnapshot,
+  balancer,
+  type InstanceSnapshot,
+} from './balancer.js';
+export type { InstanceState } from './health.js';
+export type { BalancerOptions, BalancerUpdate } from './options.js';
+export type { Probe } from './own-probes.js';
+export type { BalancedContext } from './policy.js';

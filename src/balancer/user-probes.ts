@@ -1,0 +1,49 @@
+import type { Instance } from './instance.js';
+
+/**
+ * Which users' calls go to instances that are not up, so as to hear of them: at least one each `probeIntervalMs` while
+ * there are calls; more for several ill instances, but in no stretch of time more than one or `probeRatio` of its calls.
+ */
+export class UserProbes<T> {
+  /** Instances that are not up, the one heard of longest ago first: a Set is walked in the order of insertion. */
+  readonly #ill = new Set<Instance<T>>();
+  #probedAt = -Infinity;
+  #callsSince = 0;
+
+  get size(): number {
+    return this.#ill.size;
+  }
+
+  add(instance: Instance<T>, now: number): void {
+    this.#ill.delete(instance);
+    this.#ill.add(instance);
+    instance.triedAt = now;
+  }
+
+  delete(instance: Instance<T>): void {
+    this.#ill.delete(instance);
+  }
+
+  /** A call went to it by its weight. */
+  touch(instance: Instance<T>, now: number): void {
+    if (this.#ill.has(instance)) this.add(instance, now);
+  }
+
+  /** The instance that the present call has to go to, if it is a probe. */
+  next(now: number, probeIntervalMs: number, probeRatio: number): Instance<T> | undefined {
+    this.#callsSince++;
+    const [first] = this.#ill;
+    if (first === undefined || now - first.triedAt < probeIntervalMs) return undefined;
+    // Twice as far apart as the ratio says: then no stretch that begins and ends with a probe has more than it.
+    if (now - this.#probedAt < probeIntervalMs && this.#callsSince * probeRatio < 2) return undefined;
+    this.#probedAt = now;
+    this.#callsSince = 0;
+    this.add(first, now);
+    return first;
+  }
+
+  /** The clock was set by so much. */
+  shift(byMs: number): void {
+    this.#probedAt += byMs;
+  }
+}
