@@ -93,6 +93,11 @@ export class OptionReader {
     return checkNumber(this.owner, option, this.#take(option, byDefault), rule);
   }
 
+  optionalNumber(option: string, rule: NumberRule): number | undefined {
+    const value = this.#take(option);
+    return value === undefined ? undefined : checkNumber(this.owner, option, value, rule);
+  }
+
   /** A number, or the one `word`. */
   numberOr<W extends string>(option: string, byDefault: number | W, rule: NumberRule, word: W): number | W {
     const value = this.#take(option, byDefault);

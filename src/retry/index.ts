@@ -6,6 +6,22 @@ export {
   exponentialBackoff,
 } from './backoff.js';
 export type { RetryBudget } from './budget.js';
+export {
+  type Failover,
+  type FailoverOptions,
+  type FailoverSnapshot,
+  type FailoverUpdate,
+  failover,
+  type Site,
+} from './failover.js';
+export {
+  type Fallback,
+  type FallbackFunction,
+  type FallbackOptions,
+  type FallbackSnapshot,
+  fallback,
+} from './fallback.js';
+export { type Hedge, type HedgeOptions, type HedgeSnapshot, type HedgeUpdate, hedge } from './hedge.js';
 export { type RatioBudget, type RatioBudgetOptions, type RatioBudgetSnapshot, ratioBudget } from './ratio-budget.js';
 export {
   defaultRetryOn,

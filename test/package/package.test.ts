@@ -25,9 +25,24 @@ const CORE = [
   'runGate',
   'systemClock',
 ];
+const RETRY = [
+  'decorrelatedBackoff',
+  'defaultRetryOn',
+  'earlierErrors',
+  'exponentialBackoff',
+  'failover',
+  'fallback',
+  'hedge',
+  'ratioBudget',
+  'retry',
+  'retryAfterOf',
+  'retryWindow',
+  'tokenBudget',
+];
 const API: Record<string, string[]> = {
   evenkeel: [
     ...CORE,
+    ...RETRY,
     'balancer',
     'checkpoint',
     'circuitBreaker',
@@ -63,6 +78,7 @@ const API: Record<string, string[]> = {
   'evenkeel/dynamic-timeout': ['dynamicTimeout'],
   'evenkeel/priority': ['levelOf', 'tierFrom', 'tierShedder'],
   'evenkeel/rate-limiter': ['keyedRateLimiter', 'rateLimitHeaders', 'rateLimiter'],
+  'evenkeel/retry': RETRY,
   'evenkeel/testing': ['manualClock', 'seededRandom'],
 };
 const SUBPATHS = Object.keys(API);
