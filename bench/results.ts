@@ -5,7 +5,17 @@ import { join } from 'node:path';
 import { type Case, type Group, idOf } from './case.js';
 import { median, spreadRatio } from './stats.js';
 
-const PEERS = ['cockatiel', 'express-rate-limit', 'limiter', 'opossum', 'p-timeout', 'rate-limiter-flexible'];
+const PEERS = [
+  'async-sema',
+  'cockatiel',
+  'express-rate-limit',
+  'limiter',
+  'mollitia',
+  'opossum',
+  'p-limit',
+  'p-timeout',
+  'rate-limiter-flexible',
+];
 
 /** Beyond this spread a figure is marked, and a floor makes the whole run a noisy one. */
 const NOISY_RATIO = 0.1;

@@ -1,8 +1,10 @@
 import { ConsecutiveBreaker, circuitBreaker as cockatiel, handleAll, TimeoutStrategy, timeout, wrap } from 'cockatiel';
 import { circuitBreaker, dynamicTimeout, pipeline } from 'evenkeel';
+import { Timeout } from 'mollitia';
 import Opossum from 'opossum';
 import type { Group } from '../case.js';
 import { thenAndClockFloor } from './floors.js';
+import { mollitia, mollitiaBreaker } from './mollitia.js';
 import { PEER_TIMEOUT_MS } from './timeout-success.js';
 
 /** Both, around a callee that answers at once. */
@@ -33,6 +35,14 @@ export const breakerAndTimeout: Group = {
         const breaker = cockatiel(handleAll, { halfOpenAfter: 10_000, breaker: new ConsecutiveBreaker(5) });
         const policy = wrap(breaker, timeout(PEER_TIMEOUT_MS, TimeoutStrategy.Cooperative));
         return () => policy.execute(up);
+      },
+    },
+    {
+      name: 'mollitia, counting, with timeout',
+      kind: 'peer',
+      setup({ up }) {
+        const circuit = mollitia(up, mollitiaBreaker(), new Timeout({ delay: PEER_TIMEOUT_MS }));
+        return () => circuit.execute();
       },
     },
   ],

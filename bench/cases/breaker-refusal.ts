@@ -1,8 +1,10 @@
 import { ConsecutiveBreaker, circuitBreaker as cockatiel, handleAll, isBrokenCircuitError } from 'cockatiel';
 import { circuitBreaker, isRejected, pipeline, type Result } from 'evenkeel';
+import { BreakerError } from 'mollitia';
 import Opossum from 'opossum';
 import type { Group } from '../case.js';
 import { clockFloor, rejectionFloor } from './floors.js';
+import { mollitia, mollitiaBreaker } from './mollitia.js';
 
 /** Longer than any run: peers stay open. */
 const NEVER_MS = 2 ** 31 - 1;
@@ -64,6 +66,16 @@ export const breakerRefusal: Group = {
       setup({ down }) {
         const breaker = new Opossum(down, { timeout: false, resetTimeout: NEVER_MS });
         return () => breaker.fire();
+      },
+    },
+    {
+      name: 'mollitia',
+      kind: 'peer',
+      floor: rejectionFloor.name,
+      refused: (error) => error instanceof BreakerError,
+      setup({ down }) {
+        const circuit = mollitia(down, mollitiaBreaker());
+        return () => circuit.execute();
       },
     },
   ],

@@ -3,6 +3,7 @@ import { circuitBreaker, pipeline } from 'evenkeel';
 import Opossum from 'opossum';
 import type { Group } from '../case.js';
 import { thenAndClockFloor, thenFloor } from './floors.js';
+import { mollitia, mollitiaBreaker } from './mollitia.js';
 
 /** A closed breaker around a callee that is well. */
 export const breakerSuccess: Group = {
@@ -49,6 +50,14 @@ export const breakerSuccess: Group = {
       setup({ up }) {
         const breaker = new Opossum(up);
         return () => breaker.fire();
+      },
+    },
+    {
+      name: 'mollitia, counting',
+      kind: 'peer',
+      setup({ up }) {
+        const circuit = mollitia(up, mollitiaBreaker());
+        return () => circuit.execute();
       },
     },
   ],

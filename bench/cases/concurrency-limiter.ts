@@ -1,7 +1,13 @@
+import { Sema } from 'async-sema';
 import { bulkhead } from 'cockatiel';
 import { concurrencyLimiter, pipeline } from 'evenkeel';
+import { Bulkhead } from 'mollitia';
+import pLimit from 'p-limit';
 import type { Case, Group } from '../case.js';
 import { thenAndClockFloor } from './floors.js';
+import { mollitia } from './mollitia.js';
+
+const ROOM = 1_000;
 
 const twoClockReads: Case = {
   name: '2 × performance.now',
@@ -33,6 +39,20 @@ export const concurrencyPermit: Group = {
         };
       },
     },
+    {
+      // Without a clock: its limit is a number that does not follow the callee.
+      name: 'async-sema, tryAcquire + release',
+      kind: 'peer',
+      setup(callee) {
+        const sema = new Sema(ROOM);
+        return () => {
+          const token: unknown = sema.tryAcquire();
+          if (token === undefined) return;
+          callee.reach();
+          sema.release(token);
+        };
+      },
+    },
   ],
 };
 
@@ -53,8 +73,39 @@ export const concurrencySuccess: Group = {
       name: 'cockatiel bulkhead',
       kind: 'peer',
       setup({ up }) {
-        const policy = bulkhead(1_000);
+        const policy = bulkhead(ROOM);
         return () => policy.execute(up);
+      },
+    },
+    {
+      name: 'async-sema',
+      kind: 'peer',
+      setup({ up }) {
+        const sema = new Sema(ROOM);
+        return async () => {
+          const token: unknown = await sema.acquire();
+          try {
+            await up();
+          } finally {
+            sema.release(token);
+          }
+        };
+      },
+    },
+    {
+      name: 'p-limit',
+      kind: 'peer',
+      setup({ up }) {
+        const limit = pLimit(ROOM);
+        return () => limit(up);
+      },
+    },
+    {
+      name: 'mollitia bulkhead',
+      kind: 'peer',
+      setup({ up }) {
+        const circuit = mollitia(up, new Bulkhead({ concurrentSize: ROOM, queueSize: 0 }));
+        return () => circuit.execute();
       },
     },
   ],

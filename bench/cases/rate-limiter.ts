@@ -1,8 +1,10 @@
 import { type RateLimiterOptions, rateLimiter } from 'evenkeel';
 import { RateLimiter } from 'limiter';
+import { Ratelimit, RatelimitError } from 'mollitia';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Case, Group } from '../case.js';
 import { clockFloor } from './floors.js';
+import { mollitia } from './mollitia.js';
 
 /** More than any run gets through. */
 const PLENTY = 1e9;
@@ -70,6 +72,15 @@ export const rateLimitAdmitted: Group = {
         };
       },
     },
+    {
+      name: 'mollitia',
+      kind: 'peer',
+      setup({ up }) {
+        // A log, too.
+        const circuit = mollitia(up, new Ratelimit({ limitForPeriod: PLENTY, limitPeriod: 10 }));
+        return () => circuit.execute();
+      },
+    },
   ],
 };
 
@@ -102,6 +113,15 @@ export const rateLimitRefused: Group = {
           await limiter.consume('key');
           callee.reach();
         };
+      },
+    },
+    {
+      name: 'mollitia',
+      kind: 'peer',
+      refused: (error) => error instanceof RatelimitError,
+      setup({ up }) {
+        const circuit = mollitia(up, new Ratelimit({ limitForPeriod: 1, limitPeriod: PLENTY }));
+        return () => circuit.execute();
       },
     },
   ],

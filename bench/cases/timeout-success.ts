@@ -1,9 +1,11 @@
 import { timeout as cockatiel, TimeoutStrategy } from 'cockatiel';
 import { dynamicTimeout, pipeline } from 'evenkeel';
+import { Timeout } from 'mollitia';
 import Opossum from 'opossum';
 import pTimeout from 'p-timeout';
 import type { Group } from '../case.js';
 import { thenAndClockFloor } from './floors.js';
+import { mollitia } from './mollitia.js';
 
 /** Not 1,000: opossum has an interval of that length, which makes each of its timers of that length cheaper. */
 export const PEER_TIMEOUT_MS = 500;
@@ -58,6 +60,14 @@ export const timeoutSuccess: Group = {
         ({ up }) =>
         () =>
           pTimeout(up(), { milliseconds: PEER_TIMEOUT_MS }),
+    },
+    {
+      name: 'mollitia',
+      kind: 'peer',
+      setup({ up }) {
+        const circuit = mollitia(up, new Timeout({ delay: PEER_TIMEOUT_MS }));
+        return () => circuit.execute();
+      },
     },
   ],
 };
