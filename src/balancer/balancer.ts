@@ -3,14 +3,12 @@
  * Source: MSEC's nlb (Tencent), with its bugs left out; docs/decisions/0005 says what is different and why.
  */
 import type { Clock } from '../core/clock.js';
-import { type Common, readCommon } from '../core/common.js';
+import { readCommon } from '../core/common.js';
 import type { Context } from '../core/context.js';
 import { RejectedError } from '../core/errors.js';
-import { notify, type ResilienceEvent } from '../core/events.js';
-import type { Policy, Verdict } from '../core/policy.js';
+import { notify, type Observer, type ResilienceEvent } from '../core/events.js';
+import type { Classify, Policy, Verdict } from '../core/policy.js';
 import { invalid, OptionReader } from '../core/validate.js';
-import type { Choice } from './choice.js';
-import type { InstanceState } from './health.js';
 import { Instance } from './instance.js';
 import {
   type BalancerOptions,
@@ -23,33 +21,10 @@ import {
 } from './options.js';
 import { OwnProbes, type Probe } from './own-probes.js';
 import { type BalancedContext, BalancerPolicy, type Picker } from './policy.js';
+import { type BalancerSnapshot, Pool } from './pool.js';
 import { SmoothChoice } from './smooth-choice.js';
 import { TwoChoices } from './two-choices.js';
 import { UserProbes } from './user-probes.js';
-
-/** Plain data on one instance. */
-export interface InstanceSnapshot<T> {
-  /** The one that was given. */
-  instance: T;
-  state: InstanceState;
-  staticWeight: number;
-  /** By its health, 0 to `staticWeight`. */
-  weight: number;
-  /** Of all calls but the probes, the share that it gets at present. */
-  shareRatio: number;
-  /** Of its latest calls; 1 = there was none since it was added or began to recover. */
-  successRatio: number;
-  inFlight: number;
-  /** Average response time, ms; 0 = not known. Measured with `choice: 'latency'` only. */
-  latencyMs: number;
-}
-
-/** Plain data on a balancer. */
-export interface BalancerSnapshot<T> {
-  instances: InstanceSnapshot<T>[];
-  /** Whether too many are ill, so that all get their full weight. */
-  panic: boolean;
-}
 
 /** A {@link balancer}. */
 export interface Balancer<T> {
@@ -86,26 +61,20 @@ const VERDICT_NAMES = "'success', 'failure', 'dropped' or 'ignored'";
 
 /** A clock that falls back by more was set; by less, it stands still until it has caught up. */
 const SET_BACK_MS = 60_000;
-/** An instance is low under the one share of its weight, and no longer from the other on: it must not flap between. */
-const LOW_RATIO = 0.5;
-const NOT_LOW_RATIO = 0.6;
 
 class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
   readonly name: string;
-  readonly #common: Common;
   readonly #clock: Clock;
+  readonly #classify: Classify | undefined;
+  readonly #observer: Observer | undefined;
+  readonly #pool: Pool<T>;
   readonly #weightOf: WeightOf<T>;
-  readonly #instances = new Map<T, Instance<T>>();
-  readonly #choice: Choice<T>;
   readonly #byLatency: boolean;
   readonly #slowStart: boolean;
-  /** Also of those that are not up while there are probes of our own. */
+  /** Knows those that are not up also while it is not their turn to make the probes. */
   readonly #userProbes = new UserProbes<T>();
   #ownProbes: OwnProbes<T> | undefined;
   #settings: Settings;
-  #panic = false;
-  #low = 0;
-  #masked = 0;
   /** The latest time seen. */
   #latest: number;
 
@@ -117,87 +86,90 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     this.#byLatency = read.oneOf('choice', 'smooth', ['smooth', 'latency']) === 'latency';
     this.#slowStart = read.boolean('slowStart', false);
     const probe = read.fn<Probe<T>>('probe');
-    this.#common = readCommon(read, 'balancer');
+    const { name, clock, random, classify, observer } = readCommon(read, 'balancer');
     read.done();
-    const { name, clock, random } = this.#common;
     this.name = name;
     this.#clock = clock;
+    this.#classify = classify;
+    this.#observer = observer;
     const now = clock.now();
     this.#latest = Number.isFinite(now) ? now : 0;
-    this.#choice = this.#byLatency ? new TwoChoices(random) : new SmoothChoice(random);
-    if (probe !== undefined) {
-      const intervalMs = (): number => this.#settings.probeIntervalMs;
-      this.#ownProbes = new OwnProbes(probe, clock, intervalMs, (...probed) => this.#probed(...probed));
-    }
-    for (const [value, weight] of instances) this.#insert(new Instance(value, weight));
+    const choice = this.#byLatency ? new TwoChoices<T>(random) : new SmoothChoice<T>(random);
+    this.#pool = new Pool(choice, this.#settings.panicRatio);
+    for (const [value, weight] of instances) this.#pool.add(new Instance(value, weight));
+    if (probe === undefined) return;
+    const intervalMs = (): number => this.#settings.probeIntervalMs;
+    this.#ownProbes = new OwnProbes(probe, clock, intervalMs, (...probed) => this.#probed(...probed));
   }
 
   pick(ctx?: Partial<Context>): T {
     const picked = this.choose(ctx);
-    if (picked instanceof RejectedError) throw picked;
+    if (picked === undefined) throw this.refuse(ctx);
     return picked.value;
   }
 
-  choose(ctx?: Partial<Context>): Instance<T> | RejectedError {
-    const probes = this.#userProbes;
-    const picked = probes.size === 0 && !this.#byLatency ? this.#choice.next(0) : this.#chooseAt(this.#timeOf(ctx));
-    if (picked === undefined) return this.#refuse(ctx);
-    picked.inFlight++;
+  choose(ctx?: Partial<Context>): Instance<T> | undefined {
+    // While all are up, it needs no time.
+    const timed = this.#userProbes.size > 0 || this.#byLatency;
+    const picked = timed ? this.#chooseAt(this.#timeOf(ctx)) : this.#pool.next(0);
+    if (picked !== undefined) picked.inFlight++;
     return picked;
   }
 
   #chooseAt(now: number): Instance<T> | undefined {
     const probes = this.#userProbes;
-    if (this.#ownProbes === undefined && !this.#panic) {
+    if (this.#ownProbes === undefined && !this.#pool.panic) {
       const { probeIntervalMs, probeRatio } = this.#settings;
       const probed = probes.next(now, probeIntervalMs, probeRatio);
       if (probed !== undefined) return probed;
     }
-    const picked = this.#choice.next(now);
-    if (picked !== undefined && probes.size > 0) probes.touch(picked, now);
+    const picked = this.#pool.next(now);
+    if (picked !== undefined) probes.touch(picked, now);
     return picked;
   }
 
-  #refuse(ctx: Partial<Context> | undefined): RejectedError {
+  refuse(ctx: Partial<Context> | undefined): RejectedError {
     const rejection = { policy: this.name, reason: 'no_instance', retryAfterMs: 0 } as const;
     this.#tell({ type: 'rejected', at: this.#timeOf(ctx), ...rejection, shadow: false });
     return new RejectedError(rejection);
   }
 
   report(instance: T, verdict: Verdict, elapsedMs: number): void {
-    if (!VERDICTS.includes(verdict)) invalid(`${this.name}.report`, 'verdict', VERDICT_NAMES, verdict, true);
-    const reported = this.#instances.get(instance);
+    if (verdict !== 'success' && !VERDICTS.includes(verdict)) {
+      invalid(`${this.name}.report`, 'verdict', VERDICT_NAMES, verdict, true);
+    }
+    const reported = this.#pool.get(instance);
     if (reported !== undefined) this.#end(reported, verdict, elapsedMs, undefined);
   }
 
   settle(picked: Instance<T>, verdict: Verdict, ctx: Context): void {
-    this.#end(picked, verdict, undefined, ctx.startedAt);
+    this.#end(picked, verdict, 0, ctx.startedAt);
   }
 
-  /** A call has ended that began at `startedAt`, or took `elapsedMs`. */
-  #end(instance: Instance<T>, verdict: Verdict, elapsedMs: number | undefined, startedAt: number | undefined): void {
+  /** A call has ended that began at `startedAt`; if that is not known, `elapsedMs` ago. */
+  #end(instance: Instance<T>, verdict: Verdict, elapsedMs: number, startedAt: number | undefined): void {
     if (instance.inFlight > 0) instance.inFlight--;
     if (verdict === 'ignored' || instance.removed) return;
     const { health } = instance;
     const ok = verdict === 'success';
-    if (ok && health.state === 'up' && health.maskedAt === -Infinity && !this.#byLatency) {
+    if (ok && health.maskedAt === -Infinity && health.state === 'up' && !this.#byLatency) {
       health.succeed(0, this.#settings);
-      if (instance.weight !== health.weight) this.#weigh(instance);
+      if (instance.weight !== health.weight) this.#pool.weigh(instance);
       return;
     }
     const now = this.#timeOf(undefined);
     // A broken clock may tell anything.
-    const tookMs = Math.max(0, elapsedMs ?? now - (startedAt as number)) || 0;
+    const tookMs = Math.max(0, startedAt === undefined ? elapsedMs : now - startedAt) || 0;
+    // A quick failure must not attract more calls.
     if (this.#byLatency && verdict !== 'failure') instance.recordLatency(tookMs, now);
-    // Begun before it was masked: it tells of what is known.
-    if ((startedAt ?? now - tookMs) <= health.maskedAt) return;
-    this.#learn(instance, ok, now);
+    // One that began before the mask tells nothing new.
+    if ((startedAt ?? now - tookMs) > health.maskedAt) this.#learn(instance, ok, now);
   }
 
   #probed(instance: Instance<T>, ok: boolean, error: unknown): void {
     const now = this.#timeOf(undefined);
-    this.#tell({ type: 'instance_probed', policy: this.name, at: now, instance: instance.value, ok, error });
     this.#learn(instance, ok, now);
+    this.#tell({ type: 'instance_probed', policy: this.name, at: now, instance: instance.value, ok, error });
   }
 
   #learn(instance: Instance<T>, ok: boolean, now: number): void {
@@ -205,7 +177,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     const before = health.state;
     if (ok) health.succeed(now, this.#settings);
     else health.fail(now, this.#settings);
-    this.#weigh(instance);
+    this.#pool.weigh(instance);
     if (health.state !== before) this.#changed(instance, now);
   }
 
@@ -221,70 +193,35 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     this.#tell({ type: 'instance_state', policy: this.name, at: now, instance: instance.value, state });
   }
 
-  /** Has its health, or its static weight, take effect. */
-  #weigh(instance: Instance<T>): void {
-    const { weight } = instance.health;
-    this.#masked += Number(weight === 0) - Number(instance.weight === 0);
-    instance.weight = weight;
-    const low = weight < (instance.low ? NOT_LOW_RATIO : LOW_RATIO);
-    this.#low += Number(low) - Number(instance.low);
-    instance.low = low;
-    this.#offer(instance);
-    this.#checkPanic();
-  }
-
-  #checkPanic(): void {
-    const { size } = this.#instances;
-    const panic = size > 0 && (this.#low > this.#settings.panicRatio * size || this.#masked === size);
-    if (panic === this.#panic) return;
-    this.#panic = panic;
-    for (const instance of this.#instances.values()) this.#offer(instance);
-  }
-
-  #offer(instance: Instance<T>): void {
-    this.#choice.set(instance, instance.staticWeight * (this.#panic ? 1 : instance.weight));
-  }
-
   add(instance: T): boolean {
-    const staticWeight = this.#weightOf(instance, 'add:');
-    const known = this.#instances.get(instance);
+    const staticWeight = this.#weightOf(instance, `${this.name}.add`, 'weight');
+    const known = this.#pool.get(instance);
     if (known !== undefined) {
       known.staticWeight = staticWeight;
-      this.#offer(known);
+      this.#pool.weigh(known);
       return false;
     }
     const added = new Instance(instance, staticWeight);
-    this.#insert(added);
+    this.#pool.add(added);
     if (this.#slowStart) {
       const now = this.#timeOf(undefined);
       added.health.beginRamp(now, this.#settings);
-      this.#weigh(added);
+      this.#pool.weigh(added);
       this.#changed(added, now);
     }
     return true;
   }
 
-  #insert(added: Instance<T>): void {
-    this.#instances.set(added.value, added);
-    this.#weigh(added);
-  }
-
   remove(instance: T): boolean {
-    const removed = this.#instances.get(instance);
+    const removed = this.#pool.remove(instance);
     if (removed === undefined) return false;
-    this.#instances.delete(instance);
-    removed.removed = true;
-    this.#choice.set(removed, 0);
     this.#userProbes.delete(removed);
     this.#ownProbes?.stop(removed);
-    this.#low -= Number(removed.low);
-    this.#masked -= Number(removed.weight === 0);
-    this.#checkPanic();
     return true;
   }
 
   policy(): Policy<BalancedContext<T>> {
-    return new BalancerPolicy<T, Instance<T>>(this.name, this.#clock, this.#common.classify, this);
+    return new BalancerPolicy<T, Instance<T>>(this.name, this.#clock, this.#classify, this);
   }
 
   /** A clock that fails stands still; so does one that falls back, unless it was set. */
@@ -296,14 +233,13 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
       const byMs = now - this.#latest;
       this.#latest = now;
       this.#userProbes.shift(byMs);
-      for (const instance of this.#instances.values()) instance.shift(byMs);
+      for (const instance of this.#pool.values()) instance.shift(byMs);
     }
     return this.#latest;
   }
 
   #tell(event: ResilienceEvent): void {
-    const { observer } = this.#common;
-    if (observer !== undefined) notify(observer, event);
+    if (this.#observer !== undefined) notify(this.#observer, event);
   }
 
   update(options: BalancerUpdate): void {
@@ -311,23 +247,11 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     const settings = readSettings(read);
     read.done();
     this.#settings = settings;
-    this.#checkPanic();
+    this.#pool.panicRatio = settings.panicRatio;
   }
 
   snapshot(): BalancerSnapshot<T> {
-    const all = [...this.#instances.values()];
-    const total = all.reduce((sum, { share }) => sum + share, 0);
-    const instances = all.map(({ value, health, staticWeight, share, inFlight, latencyMs }) => ({
-      instance: value,
-      state: health.state,
-      staticWeight,
-      weight: staticWeight * health.weight,
-      shareRatio: share / total,
-      successRatio: health.successRatio,
-      inFlight,
-      latencyMs,
-    }));
-    return { instances, panic: this.#panic };
+    return this.#pool.snapshot();
   }
 
   close(): void {

@@ -77,7 +77,7 @@ export function readSettings(read: OptionReader): Settings {
 
 const DISTINCT = 'an array of distinct instances';
 
-export type WeightOf<T> = (instance: T, owner: string) => number;
+export type WeightOf<T> = (instance: T, owner: string, option: string) => number;
 
 const WEIGHT = { min: 0.001, max: 1_000_000 };
 
@@ -87,7 +87,7 @@ const ownWeight = (instance: unknown): unknown =>
 /** Gives the static weight of an instance, checked. */
 export function weightReader<T>(given: ((instance: T) => number) | undefined): WeightOf<T> {
   const of = given ?? ownWeight;
-  return (instance, option) => checkNumber('balancer', `${option} weight`, of(instance) ?? 1, WEIGHT);
+  return (instance, owner, option) => checkNumber(owner, option, of(instance) ?? 1, WEIGHT);
 }
 
 /** The instances to begin with, and their weights. */
@@ -95,5 +95,5 @@ export function readInstances<T>(read: OptionReader, weightOf: WeightOf<T>): Map
   const given = read.array('instances', DISTINCT) as T[] | undefined;
   if (given === undefined) return invalid('balancer', 'instances', DISTINCT, given, true);
   if (new Set(given).size < given.length) return invalid('balancer', 'instances', DISTINCT, given);
-  return new Map(given.map((instance, i) => [instance, weightOf(instance, `instances[${i}]`)]));
+  return new Map(given.map((instance, i) => [instance, weightOf(instance, 'balancer', `instances[${i}].weight`)]));
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import { type Context, derive, noteRefusal, type Provides } from '../core/context.js';
-import { RejectedError } from '../core/errors.js';
+import type { RejectedError } from '../core/errors.js';
 import { judge } from '../core/gate.js';
 import type { Classify, Next, Policy, Verdict } from '../core/policy.js';
 import { callNext, rejectSoon } from '../core/settle.js';
@@ -10,8 +10,9 @@ export type BalancedContext<T> = Context & Provides<'instance'> & { readonly ins
 
 /** What a policy needs of its balancer. */
 export interface Picker<I> {
-  /** The instance for a call, or the refusal. */
-  choose(ctx: Context): I | RejectedError;
+  /** The instance for a call, if there is one. */
+  choose(ctx: Context): I | undefined;
+  refuse(ctx: Context): RejectedError;
   settle(picked: I, verdict: Verdict, ctx: Context): void;
 }
 
@@ -30,9 +31,10 @@ export class BalancerPolicy<T, I extends { readonly value: T }> implements Polic
 
   readonly run = <C extends BalancedContext<T>, R>(ctx: C, next: Next<C, R>): Promise<R> => {
     const picked = this.#picker.choose(ctx);
-    if (picked instanceof RejectedError) {
-      noteRefusal(ctx, picked);
-      return rejectSoon(picked);
+    if (picked === undefined) {
+      const error = this.#picker.refuse(ctx);
+      noteRefusal(ctx, error);
+      return rejectSoon(error);
     }
     const inner = derive<BalancedContext<T>>(ctx, { instance: picked.value } as Partial<BalancedContext<T>>) as C;
     return callNext(inner, next).then(
