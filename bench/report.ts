@@ -8,7 +8,7 @@ const figure = (value: number): string =>
 
 export const nsText = (ns: number): string => (ns < 10 ? ns.toFixed(1) : Math.round(ns).toLocaleString('en'));
 
-function table(head: string[], rows: string[][]): string {
+export function table(head: string[], rows: string[][]): string {
   const line = (cells: string[]): string => `| ${cells.join(' | ')} |`;
   const rule = `|---|${'---:|'.repeat(head.length - 1)}`;
   return [line(head), rule, ...rows.map(line)].join('\n');

@@ -93,12 +93,12 @@ export function bestPeer(run: Run, group: string): CaseResult | undefined {
 export const isNoisy = ({ nsByRound }: CaseResult): boolean => spreadRatio(nsByRound) > NOISY_RATIO;
 
 /** Why not to trust the run; empty = trust it. */
-export function doubts(run: Run): string[] {
+export function doubts(run: Run, enoughRounds = 5): string[] {
   const found = run.cases
     .filter((one) => one.kind === 'floor' && isNoisy(one))
     .map((one) => `noisy run: ${one.id} varies by ± ${Math.round(spreadRatio(one.nsByRound) * 100)} %`);
   const { load, cores } = run.machine;
   if (load > cores / 2) found.push(`busy machine: a load of ${load.toFixed(1)} on ${cores} cores when the run began`);
-  if (run.rounds < 5) found.push(`only ${run.rounds} rounds: medians are rough`);
+  if (run.rounds < enoughRounds) found.push(`only ${run.rounds} rounds: medians are rough`);
   return found;
 }
