@@ -28,7 +28,11 @@ export type ResilienceEvent =
   /** Calls timed out at both sites: all are refused for `freezeMs`. */
   | { type: 'failover_frozen'; policy: string; at: number; freezeMs: number }
   /** A call failed, and is answered by the fallback's function. */
-  | { type: 'fallback'; policy: string; at: number };
+  | { type: 'fallback'; policy: string; at: number }
+  /** A worker of a set has died; another takes its place. */
+  | { type: 'worker_exit'; policy: string; at: number; set: string; end: 'crash' | 'timeout' | 'start_timeout' }
+  /** A message has killed `kills` workers of its set, and is not tried again. */
+  | { type: 'message_set_aside'; policy: string; at: number; set: string; kills: number };
 
 /** Called with each event, on the call's own path: keep it short. What it throws reaches the host, not the call. */
 export type Observer = (event: ResilienceEvent) => void;

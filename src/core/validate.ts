@@ -129,6 +129,11 @@ export class OptionReader {
       : this.#wrongType(option, 'a function', value);
   }
 
+  /** Whatever was given, for its reader to check. */
+  whatever(option: string): unknown {
+    return this.#take(option);
+  }
+
   /** An array, copied, or undefined. */
   array(option: string, allowed: string): unknown[] | undefined {
     const value = this.#take(option);

@@ -1,0 +1,96 @@
+/**
+ * The messages of one set that have been accepted and have no outcome yet, and who holds each: what makes it certain that
+ * every message gets exactly one outcome, whoever dies when.
+ *
+ * Messages are known by their place, the number of the write that put them into the ring. The ring hands them out in that
+ * order, so all places below its read index have been claimed by some worker.
+ */
+import { Phase } from './protocol.js';
+
+/** What a worker's status says. */
+export interface Claim {
+  readonly phase: number;
+  /** The low 32 bits of a place; of meaning from `CLAIMED` on. */
+  readonly place: number;
+}
+
+/** What a ledger has to know of a message. */
+export interface Entry {
+  /** How many workers it has killed. */
+  kills: number;
+}
+
+export class Ledger<E extends Entry> {
+  // In the order of places: what is sent again goes to the end, with a new place.
+  readonly #entries = new Map<number, E>();
+  #nextPlace = 0;
+
+  /** How many messages have no outcome yet. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The place that the next message gets. */
+  get nextPlace(): number {
+    return this.#nextPlace;
+  }
+
+  /** Each message with its place, in the order of places. */
+  entries(): IterableIterator<[place: number, entry: E]> {
+    return this.#entries.entries();
+  }
+
+  /** A message has been put into the ring, as the next. */
+  sent(entry: E): void {
+    this.#entries.set(this.#nextPlace++, entry);
+  }
+
+  /** Takes out the message at the place with these low 32 bits; undefined = it has had its outcome. */
+  take(lowBits: number): E | undefined {
+    const place = this.#whole(lowBits);
+    const entry = this.#entries.get(place);
+    if (entry !== undefined) this.#entries.delete(place);
+    return entry;
+  }
+
+  /** Takes out all that are left. */
+  takeAll(): E[] {
+    const all = [...this.#entries.values()];
+    this.#entries.clear();
+    return all;
+  }
+
+  /** Takes out the message that a dead worker held, if any. Its replies have been taken out before. */
+  heldBy({ phase, place }: Claim): E | undefined {
+    return phase >= Phase.CLAIMED ? this.take(place) : undefined;
+  }
+
+  /**
+   * Takes out the messages that were claimed, as the ring's read index says, and that no living worker holds: whoever
+   * claimed them died before it could say so. `undefined` = not certain yet, since a living worker is claiming just now.
+   *
+   * The order matters: `readIndex` must be read first, then the claims, then the replies, which have been taken out. So a
+   * worker that held one of these messages either still says so, or has answered it.
+   */
+  orphans(readIndex: number, living: readonly Claim[]): E[] | undefined {
+    const held = new Set<number>();
+    let claiming = false;
+    for (const { phase, place } of living) {
+      if (phase >= Phase.CLAIMED) held.add(this.#whole(place));
+      else if (phase === Phase.CLAIMING) claiming = true;
+    }
+    const orphans: number[] = [];
+    for (const place of this.#entries.keys()) {
+      if (place >= readIndex) break;
+      if (!held.has(place)) orphans.push(place);
+    }
+    if (claiming && orphans.length > 0) return undefined;
+    return orphans.map((place) => this.take(place) as E);
+  }
+
+  /** A place from its low 32 bits: the newest that has been given out and has them. */
+  #whole(lowBits: number): number {
+    const last = this.#nextPlace - 1;
+    return last - ((last - lowBits) >>> 0);
+  }
+}

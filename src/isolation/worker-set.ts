@@ -1,0 +1,250 @@
+import type { Clock, TimerHandle } from '../core/clock.js';
+import { type Reason, RejectedError } from '../core/errors.js';
+import { notify, type Observer, type ResilienceEvent } from '../core/events.js';
+import { rejectSoon } from '../core/settle.js';
+import { createRing, type RingWriter, ringWriter } from '../ring-buffer/index.js';
+import { Call, type CallOwner, type Outcome } from './call.js';
+import { MessageLostError } from './errors.js';
+import { Ledger } from './ledger.js';
+import { Answer, errorOf, Header, Phase, REPLY_HEADER_BYTES, REQUEST_HEADER_BYTES, sharedClock } from './protocol.js';
+import { type SlotOwner, type WorkerEnd, type WorkerSettings, WorkerSlot } from './worker-slot.js';
+
+/** Plain data on one set. Each call is in just one of `queued`, `inWork` and the counts of outcomes. */
+export interface SetSnapshot {
+  /** Calls that wait for a worker. */
+  queued: number;
+  /** Calls that a worker has taken. */
+  inWork: number;
+  /** How long the oldest of these has been here, ms; 0 = there is none. */
+  oldestAgeMs: number;
+  /** Calls that were answered. */
+  done: number;
+  /** Calls whose handler threw. */
+  failed: number;
+  /** Calls that were refused because the set was full or closed. */
+  refused: number;
+  /** Calls that had waited too long for a worker. */
+  droppedByAge: number;
+  /** Calls whose message killed its worker too often. */
+  setAside: number;
+  /** Calls that had no answer when the set was closed. */
+  workerLost: number;
+  /** Calls that their caller gave up, by the signal or by `timeoutMs`. */
+  abandoned: number;
+  /** Workers that were started in place of dead ones. */
+  restarts: number;
+  /** Workers that are up. */
+  workers: number;
+}
+
+/** What all sets of one `createSets` have in common. */
+export interface SetSettings extends WorkerSettings {
+  readonly name: string;
+  readonly observer: Observer | undefined;
+  readonly messageTimeoutMs: number;
+  readonly maxAgeMs: number;
+  readonly maxKills: number;
+}
+
+/** One ring, its workers, and what becomes of each call. */
+export class WorkerSet implements SlotOwner, CallOwner {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly requests: SharedArrayBuffer;
+  readonly #set: string;
+  readonly #settings: SetSettings;
+  readonly #ring: RingWriter;
+  readonly #slots: WorkerSlot[];
+  readonly #ledger = new Ledger<Call>();
+  readonly #header = new Header();
+  readonly #now = sharedClock();
+  readonly #counts = {
+    done: 0,
+    failed: 0,
+    refused: 0,
+    droppedByAge: 0,
+    setAside: 0,
+    workerLost: 0,
+    abandoned: 0,
+    restarts: 0,
+  };
+  /** Calls without an outcome. */
+  #pending = 0;
+  readonly #lookEveryMs: number;
+  #timer: TimerHandle;
+  /** Whether a worker has died in the middle of claiming, and it is not certain yet what it has taken. */
+  #orphaned = false;
+  #closed = false;
+  #whenDone: (() => void) | undefined;
+
+  constructor(set: string, workers: number, settings: SetSettings) {
+    this.#set = set;
+    this.name = `${settings.name}.${set}`;
+    this.clock = settings.clock;
+    this.#settings = settings;
+    this.#lookEveryMs = Math.min(100, Math.max(1, settings.messageTimeoutMs / 10));
+    const slotBytes = REQUEST_HEADER_BYTES + settings.messageBytes;
+    this.requests = createRing({ capacity: settings.capacity, slotBytes, maxReaders: workers });
+    this.#ring = ringWriter(this.requests);
+    this.#slots = Array.from({ length: workers }, (_, reader) => new WorkerSlot(this, reader, settings));
+  }
+
+  call(message: Uint8Array, signal: AbortSignal | undefined, timeoutMs: number): Promise<Uint8Array> {
+    if (this.#closed) return this.#refuse('no_instance');
+    // Also those that were given up: their messages are in the ring still.
+    if (this.#ledger.size >= this.#settings.capacity) return this.#refuse('concurrency_limited');
+    return new Promise((resolve, reject) => {
+      const frame = new Uint8Array(REQUEST_HEADER_BYTES + message.length);
+      frame.set(message, REQUEST_HEADER_BYTES);
+      const expiresAt = this.#now() + Math.min(this.#settings.maxAgeMs, timeoutMs);
+      const call = new Call(this, frame, this.clock.now(), expiresAt, resolve, reject);
+      this.#send(call);
+      if (signal !== undefined || timeoutMs < Infinity) call.limit(signal, timeoutMs);
+      this.#pending++;
+      if (this.#ledger.size === 1) this.#wake();
+    });
+  }
+
+  get wantsReplies(): boolean {
+    return this.#ledger.size > 0;
+  }
+
+  replied(frame: Uint8Array): void {
+    const { place, answer } = this.#header.read(frame, REPLY_HEADER_BYTES);
+    const call = this.#ledger.take(place);
+    if (call === undefined) return;
+    if (answer === Answer.VALUE) call.answer(frame.slice(REPLY_HEADER_BYTES));
+    else if (answer === Answer.TOO_OLD) call.fail('droppedByAge', this.#rejection('too_old'));
+    else call.fail('failed', errorOf(frame.subarray(REPLY_HEADER_BYTES)));
+  }
+
+  /** What the dead worker held, and did not answer, is sent again, but for a message that has killed too often. */
+  died(slot: WorkerSlot, end: WorkerEnd, error: unknown): void {
+    this.#counts.restarts++;
+    this.#tell({ type: 'worker_exit', policy: this.#settings.name, at: this.clock.now(), set: this.#set, end });
+    const { claim } = slot;
+    this.#recover(() => {
+      const held = this.#ledger.heldBy(claim);
+      if (held !== undefined) this.#again(held, claim.phase === Phase.HANDLING, error);
+    });
+    if (this.#orphaned) this.#lookIn(1);
+  }
+
+  ended(outcome: Outcome): void {
+    this.#counts[outcome]++;
+    if (--this.#pending === 0) this.#whenDone?.();
+  }
+
+  snapshot(): SetSnapshot {
+    const readIndex = this.#readIndex();
+    let queued = 0;
+    let oldestAgeMs = 0;
+    const now = this.clock.now();
+    for (const [place, call] of this.#ledger.entries()) {
+      if (!call.pending) continue;
+      if (place >= readIndex) queued++;
+      oldestAgeMs = Math.max(oldestAgeMs, now - call.acceptedAt);
+    }
+    const workers = this.#slots.filter((slot) => slot.ready).length;
+    return { queued, inWork: this.#pending - queued, oldestAgeMs, ...this.#counts, workers };
+  }
+
+  /** Resolves when every accepted call has its outcome. */
+  drained(): Promise<void> {
+    this.#closed = true;
+    return new Promise((resolve) => {
+      if (this.#pending === 0) resolve();
+      else this.#whenDone = resolve;
+    });
+  }
+
+  /** Ends the workers, and the calls that have no outcome. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.clock.clearTimer(this.#timer);
+    await Promise.all(this.#slots.map((slot) => slot.close()));
+    for (const call of this.#ledger.takeAll()) {
+      call.fail('workerLost', new MessageLostError(this.name, 'worker_lost', call.kills));
+    }
+    this.#ring.close();
+  }
+
+  #send(call: Call): void {
+    this.#header.request(call.frame, this.#ledger.nextPlace, call.expiresAt);
+    this.#ledger.sent(call);
+    // It holds as many messages as the set accepts.
+    if (!this.#ring.tryWrite(call.frame)) throw new Error(`${this.name}: its ring is full, which must not be`);
+  }
+
+  /** Sends it to another worker, unless nobody waits for it any more or it is dangerous. */
+  #again(call: Call, killed: boolean, error: unknown): void {
+    if (killed) call.kills++;
+    if (!call.pending) return;
+    if (call.kills < this.#settings.maxKills) {
+      this.#send(call);
+      return;
+    }
+    const { name } = this.#settings;
+    this.#tell({ type: 'message_set_aside', policy: name, at: this.clock.now(), set: this.#set, kills: call.kills });
+    call.fail('setAside', new MessageLostError(this.name, 'set_aside', call.kills, error));
+  }
+
+  /** Sends again what nobody holds any more; the order of the steps is what `Ledger.orphans` asks for. */
+  #recover(first?: () => void): void {
+    const readIndex = this.#readIndex();
+    const living = this.#slots.filter((slot) => slot.alive).map((slot) => slot.claim);
+    for (const slot of this.#slots) slot.drain();
+    first?.();
+    const orphans = this.#ledger.orphans(readIndex, living);
+    this.#orphaned = orphans === undefined;
+    for (const call of orphans ?? []) this.#again(call, false, undefined);
+  }
+
+  #readIndex(): number {
+    return this.#ledger.nextPlace - this.#ring.stats().unread;
+  }
+
+  #refuse(reason: Reason): Promise<never> {
+    this.#counts.refused++;
+    return rejectSoon(this.#rejection(reason));
+  }
+
+  #rejection(reason: Reason): RejectedError {
+    const rejection = { policy: this.name, reason, retryAfterMs: 0 };
+    this.#tell({ type: 'rejected', at: this.clock.now(), ...rejection, shadow: false });
+    return new RejectedError(rejection);
+  }
+
+  #tell(event: ResilienceEvent): void {
+    if (this.#settings.observer !== undefined) notify(this.#settings.observer, event);
+  }
+
+  /** There is work again: takes replies as they come, and looks after the workers. */
+  #wake(): void {
+    for (const slot of this.#slots) void slot.listen();
+    this.#lookIn(this.#lookEveryMs);
+  }
+
+  #lookIn(ms: number): void {
+    this.clock.clearTimer(this.#timer);
+    this.#timer = this.clock.setTimer(this.#look, ms);
+  }
+
+  readonly #look = (): void => {
+    const [clockNow, now] = [this.clock.now(), this.#now()];
+    for (const slot of this.#slots) slot.checkTime(clockNow, now, this.#settings.messageTimeoutMs);
+    if (this.#orphaned) this.#recover();
+    if (this.#settings.maxAgeMs < Infinity) this.#dropOld(now);
+    if (this.#ledger.size > 0) this.#lookIn(this.#orphaned ? 1 : this.#lookEveryMs);
+  };
+
+  /** Those that no worker may ever come to. */
+  #dropOld(now: number): void {
+    const readIndex = this.#readIndex();
+    for (const [place, call] of this.#ledger.entries()) {
+      if (place >= readIndex && call.pending && now >= call.expiresAt) {
+        call.fail('droppedByAge', this.#rejection('too_old'));
+      }
+    }
+  }
+}

@@ -1,0 +1,175 @@
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+import type { Clock, TimerHandle } from '../core/clock.js';
+import { HostHold } from '../core/timers.js';
+import { createRing, type RingReader, ringReader } from '../ring-buffer/index.js';
+import type { Claim } from './ledger.js';
+import { CONNECTION, type Connection, Phase, REPLY_HEADER_BYTES, WorkerStatus } from './protocol.js';
+
+/** Why a worker ended. */
+export type WorkerEnd = 'crash' | 'timeout' | 'start_timeout';
+
+/** What every worker of all sets is started with. */
+export interface WorkerSettings {
+  readonly clock: Clock;
+  readonly worker: URL | string;
+  readonly workerOptions: WorkerOptions;
+  /** As many replies as can be under way. */
+  readonly capacity: number;
+  readonly messageBytes: number;
+  readonly replyBytes: number;
+  readonly startTimeoutMs: number;
+  readonly restartMinMs: number;
+  readonly restartMaxMs: number;
+}
+
+/** The set that a slot belongs to. */
+export interface SlotOwner {
+  readonly requests: SharedArrayBuffer;
+  readonly wantsReplies: boolean;
+  replied(frame: Uint8Array): void;
+  /** The worker is dead for certain: what it held, and why it died. */
+  died(slot: WorkerSlot, end: WorkerEnd, error: unknown): void;
+}
+
+/** The place of one worker in a set: starts it, reads its replies, and starts another when it has died. */
+export class WorkerSlot {
+  readonly #owner: SlotOwner;
+  /** Its place among the readers of the requests. */
+  readonly #reader: number;
+  readonly #settings: WorkerSettings;
+  #worker: Worker | undefined;
+  #status = new WorkerStatus();
+  #replies: RingReader | undefined;
+  #startedAt = 0;
+  #end: WorkerEnd = 'crash';
+  /** Deaths of workers that had not lived long. */
+  #quickDeaths = 0;
+  #restart: TimerHandle;
+  /** Whose replies are waited for. */
+  #heard: RingReader | undefined;
+  /** Nothing else keeps the process alive for the calls while there is no worker. */
+  readonly #hold = new HostHold();
+  #closed = false;
+
+  constructor(owner: SlotOwner, reader: number, settings: WorkerSettings) {
+    this.#owner = owner;
+    this.#reader = reader;
+    this.#settings = settings;
+    this.#start();
+  }
+
+  get alive(): boolean {
+    return this.#worker !== undefined;
+  }
+
+  get ready(): boolean {
+    return this.alive && this.#status.phase !== Phase.STARTING;
+  }
+
+  /** What the worker says that it holds; of a dead one, what it said last. */
+  get claim(): Claim {
+    const { phase } = this.#status;
+    return { phase, place: this.#status.place };
+  }
+
+  /** Gives all replies that are there to the owner. */
+  drain(): void {
+    const replies = this.#replies;
+    if (replies === undefined) return;
+    const take = (frame: Uint8Array): void => this.#owner.replied(frame);
+    while (replies.readBatch(take, 256) > 0);
+  }
+
+  /** Gives replies to the owner as they come, while it wants them. */
+  async listen(): Promise<void> {
+    const replies = this.#replies;
+    if (replies === undefined) {
+      this.#hold.hold();
+      return;
+    }
+    if (replies === this.#heard) return;
+    this.#heard = replies;
+    while (replies === this.#replies && this.#owner.wantsReplies) {
+      this.drain();
+      await replies.wait(LISTEN_MS);
+    }
+    if (replies === this.#heard) this.#heard = undefined;
+  }
+
+  /** Ends the worker if it has been at one message, or at its start, for too long. */
+  checkTime(clockNow: number, sharedNow: number, messageTimeoutMs: number): void {
+    if (!this.alive || this.#end !== 'crash') return;
+    const { phase, place, beganAt } = this.#status;
+    if (phase === Phase.STARTING) {
+      if (clockNow - this.#startedAt >= this.#settings.startTimeoutMs) this.#kill('start_timeout');
+    } else if (phase === Phase.HANDLING && sharedNow - beganAt >= messageTimeoutMs) {
+      // Between the looks it may have gone on to the next one.
+      if (this.#status.phase === Phase.HANDLING && this.#status.place === place) this.#kill('timeout');
+    }
+  }
+
+  /** Ends the worker, for good. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#settings.clock.clearTimer(this.#restart);
+    await this.#worker?.terminate();
+    this.#drop();
+    this.#hold.release();
+  }
+
+  #kill(end: WorkerEnd): void {
+    this.#end = end;
+    void this.#worker?.terminate();
+  }
+
+  #start(): void {
+    const { worker, workerOptions, capacity, messageBytes, replyBytes, clock } = this.#settings;
+    const replies = createRing({ capacity, slotBytes: REPLY_HEADER_BYTES + replyBytes, maxReaders: 1 });
+    this.#status = new WorkerStatus();
+    this.#end = 'crash';
+    this.#startedAt = clock.now();
+    const connection: Connection = {
+      requests: this.#owner.requests,
+      reader: this.#reader,
+      replies,
+      status: this.#status.buffer,
+      messageBytes,
+      replyBytes,
+    };
+    const started = new Worker(worker, {
+      ...workerOptions,
+      workerData: { ...workerOptions.workerData, [CONNECTION]: connection },
+    });
+    started.unref();
+    let thrown: unknown;
+    started.on('error', (error) => {
+      thrown = error;
+    });
+    started.once('exit', () => this.#exited(thrown));
+    this.#worker = started;
+    this.#replies = ringReader(replies);
+    this.#hold.release();
+    if (this.#owner.wantsReplies) void this.listen();
+  }
+
+  #exited(error: unknown): void {
+    this.#worker = undefined;
+    if (this.#closed) return;
+    this.#owner.died(this, this.#end, error);
+    this.#drop();
+    const { clock, restartMinMs, restartMaxMs } = this.#settings;
+    this.#quickDeaths = clock.now() - this.#startedAt < restartMaxMs ? this.#quickDeaths + 1 : 0;
+    // The first at once: one bad message is no reason to wait.
+    const n = this.#quickDeaths - 2;
+    this.#restart = clock.setTimer(() => this.#start(), n < 0 ? 0 : Math.min(restartMaxMs, restartMinMs * 2 ** n));
+    if (this.#owner.wantsReplies) void this.listen();
+  }
+
+  #drop(): void {
+    this.#replies?.close();
+    this.#replies = undefined;
+  }
+}
+
+/** How long it waits for replies at most before it looks whether they are wanted still, ms. */
+const LISTEN_MS = 1_000;
