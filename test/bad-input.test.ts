@@ -59,7 +59,7 @@ const FACTORIES: Record<string, Factory> = {
   keyedRateLimiter: { make: keyedRateLimiter, valid: { limit: 20, windowMs: 1_000 }, rules: { limit: 'whole ≥ 1 ≤ 9007199254740991', windowMs: '> 0', maxKeys: 'whole ≥ 1 ≤ 10000000', algorithm: 'counter', tierRatios: 'four numbers', ...GATE }, update: { limit: 10, mode: 'shadow' } },
   tierShedder: { make: tierShedder, valid: { load: () => 0.9 }, rules: { load: 'function', loadThreshold: '> 0 < 1', windowMs: '> 0', hour: 'function', ...GATE }, update: { loadThreshold: 0.95, mode: 'off' } },
   failover: { make: failover, valid: { local: () => 1, remote: () => 1 }, rules: { local: 'function', remote: 'function', window: 'budgets', freezeMs: '≥ 0', freezeAfter: 'whole ≥ 1', failoverOn: 'function', ...COMMON } },
-  fallback: { make: (options: never) => fallback(() => 1, options), valid: {}, rules: { fallbackOn: 'function', ...COMMON } },
+  fallback: { make: (options: never) => fallback(() => 1, options), valid: {}, rules: { fallbackOn: 'function', name: 'name', observer: 'function' } },
   hedge: { make: hedge, valid: { afterMs: 50 }, rules: { afterMs: '≥ 0 infinite', percentile: '> 0 ≤ 0.999', budget: 'budgets', ...COMMON }, update: { afterMs: 5, percentile: 0.2 } },
   retry: { make: retry, valid: {}, rules: { maxRetries: 'whole ≥ 0', maxDelayMs: '≥ 0', window: 'budgets', backoff: 'function', retryOn: 'function', retryAfter: 'function', ...COMMON }, update: { maxRetries: 0, maxDelayMs: 1 } },
   retryWindow: { make: retryWindow, valid: {}, rules: { periodMs: '> 0', successRatio: '≥ 0 ≤ 1', growthRatio: '≥ 0 ≤ 1', backoff: 'halve | reset', name: 'name', clock: 'clock', observer: 'function' } },

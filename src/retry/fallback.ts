@@ -1,6 +1,4 @@
 /** An answer in place of a failure. */
-import type { Clock } from '../core/clock.js';
-import { readCommon } from '../core/common.js';
 import { abortableOf, type Context } from '../core/context.js';
 import { notify, type Observer } from '../core/events.js';
 import type { CommonOptions, Next, Policy } from '../core/policy.js';
@@ -11,7 +9,7 @@ import { invalid, OptionReader } from '../core/validate.js';
 export type FallbackFunction<C extends Context = Context> = (error: unknown, ctx: C) => unknown;
 
 /** Options of {@link fallback}. */
-export interface FallbackOptions<C extends Context = Context> extends CommonOptions {
+export interface FallbackOptions<C extends Context = Context> extends Pick<CommonOptions, 'name' | 'observer'> {
   /** Which errors are answered for. Not asked once the call is aborted. @default all */
   fallbackOn?: (error: unknown, ctx: C) => boolean;
 }
@@ -30,7 +28,6 @@ export interface Fallback<in Need extends Context = Context> extends Policy<Need
 
 class FallbackPolicy<Need extends Context> implements Fallback<Need> {
   readonly name: string;
-  readonly clock: Clock;
   readonly #observer: Observer | undefined;
   readonly #fn: FallbackFunction<Need>;
   readonly #fallbackOn: ((error: unknown, ctx: Need) => boolean) | undefined;
@@ -42,10 +39,8 @@ class FallbackPolicy<Need extends Context> implements Fallback<Need> {
     const read = new OptionReader('fallback', options);
     this.#fn = fn;
     this.#fallbackOn = read.fn('fallbackOn');
-    const common = readCommon(read, 'fallback');
-    this.name = common.name;
-    this.clock = common.clock;
-    this.#observer = common.observer;
+    this.name = read.name('fallback');
+    this.#observer = read.fn('observer');
     read.done();
   }
 
@@ -60,8 +55,9 @@ class FallbackPolicy<Need extends Context> implements Fallback<Need> {
     if (abortable?.aborted) throw error;
     if (this.#fallbackOn !== undefined && !this.#fallbackOn(error, ctx)) throw error;
     this.#fallbacks++;
-    const { name: policy, clock } = this;
-    if (this.#observer !== undefined) notify(this.#observer, { type: 'fallback', policy, at: clock.now() });
+    if (this.#observer !== undefined) {
+      notify(this.#observer, { type: 'fallback', policy: this.name, at: ctx.clock.now() });
+    }
     // That the answer fits the call is what its writer has to see to: a policy cannot know what a call returns.
     const promise = callNext(ctx, async () => this.#fn(error, ctx) as R);
     return abortable === undefined ? promise : untilAbort(promise, abortable);

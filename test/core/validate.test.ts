@@ -61,6 +61,14 @@ describe('OptionReader', () => {
     );
   });
 
+  it('knows an optional number from none', () => {
+    const read = new OptionReader('owner', { a: undefined, b: 0, c: null });
+    expect([read.optionalNumber('a', {}), read.optionalNumber('b', {})]).toEqual([undefined, 0]);
+    expect(() => read.optionalNumber('c', { min: 1 })).toThrow(
+      new TypeError('owner: c must be a finite number ≥ 1, got null'),
+    );
+  });
+
   it('takes what holds now, where an update does not give it', () => {
     const read = new OptionReader('owner', { a: 1 }, { a: 10, b: 0 });
     expect([read.number('a', 5, {}), read.number('b', 5, {}), read.number('c', 5, {})]).toEqual([1, 0, 5]);
