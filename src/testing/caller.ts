@@ -1,0 +1,164 @@
+import { AbortScope } from '../core/abort.js';
+import { abortableOf, type Context, derive, deriveAbortable, type Init } from '../core/context.js';
+import { isRejected, TimeoutError } from '../core/errors.js';
+import { type Pipeline, pipeline } from '../core/pipeline.js';
+import type { Next, Policy } from '../core/policy.js';
+import type { Random } from '../core/random.js';
+import type { ServicePlan } from './plan.js';
+import type { CallInfo, ClientEnv, SimulatedPipeline } from './scenario.js';
+import type { Server, Work } from './server.js';
+import type { Timeline } from './timeline.js';
+
+const nothing = (): void => {};
+
+/** Calls a service: its time limit and thoughtless retries, then the pipeline, then the way to one of the servers. */
+export class Caller {
+  readonly #plan: ServicePlan;
+  readonly #servers: readonly Server[];
+  readonly #timeline: Timeline;
+  readonly #random: Random;
+  readonly #env: ClientEnv;
+  readonly #pipeline: SimulatedPipeline | undefined;
+  /** The time limit and the retries; undefined = there are none. */
+  readonly #careless: Pipeline | undefined;
+  #turn = 0;
+
+  constructor(
+    plan: ServicePlan,
+    servers: readonly Server[],
+    timeline: Timeline,
+    random: Random,
+    env: ClientEnv,
+    guard: SimulatedPipeline | undefined,
+  ) {
+    this.#plan = plan;
+    this.#servers = servers;
+    this.#timeline = timeline;
+    this.#random = random;
+    this.#env = env;
+    this.#pipeline = guard;
+    if (plan.retries === 0 && plan.timeoutMs === Infinity) return;
+    const careless: Policy = {
+      name: 'client',
+      clock: timeline.clock,
+      run: (ctx, next) => this.#tryAll(ctx, next),
+    };
+    this.#careless = pipeline(careless);
+  }
+
+  /** `init` is the context of the work that makes the call, or what is known of the call where there is none. */
+  call(init: Init<Context>, onTry: () => void = nothing): Promise<unknown> {
+    const send = (ctx: Context): Promise<void> => {
+      onTry();
+      return this.#send(ctx);
+    };
+    const guarded = (ctx: Init<Context>): Promise<unknown> =>
+      this.#pipeline === undefined ? send(ctx as Context) : this.#pipeline.execute(send, ctx);
+    return this.#careless === undefined ? guarded(init) : this.#careless.execute(guarded, init);
+  }
+
+  async #tryAll<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+    const { retries, retryDelayMs } = this.#plan;
+    const abortable = abortableOf(ctx);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#try(derive(ctx, { attempt, startedAt: ctx.clock.now() }), next);
+      } catch (error) {
+        if (attempt >= retries || isRejected(error) || abortable?.aborted) throw error;
+      }
+      const delayMs = retryDelayMs(this.#infoOf(ctx), this.#random);
+      if (delayMs > 0) await new Promise<void>((resolve) => void ctx.clock.setTimer(resolve, delayMs));
+      if (abortable?.aborted) throw abortable.reason;
+    }
+  }
+
+  #try<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+    const { timeoutMs } = this.#plan;
+    if (timeoutMs === Infinity) return next(ctx);
+    const outer = abortableOf(ctx);
+    const scope = new AbortScope();
+    const limited = derive(deriveAbortable(ctx, scope), {
+      deadline: Math.min(ctx.deadline, ctx.startedAt + timeoutMs),
+    });
+    return new Promise<R>((resolve, reject) => {
+      const give = (error: unknown): void => {
+        end();
+        scope.abort(error);
+        reject(error);
+      };
+      const onOuterAbort = (): void => give(outer?.reason);
+      const timer = this.#timeline.at(this.#timeline.now() + timeoutMs, () => {
+        this.#timeline.wake();
+        give(new TimeoutError('client', timeoutMs));
+      });
+      const end = (): void => {
+        this.#timeline.clear(timer);
+        outer?.remove(onOuterAbort);
+      };
+      outer?.add(onOuterAbort);
+      next(limited as C).then(
+        (value) => {
+          end();
+          resolve(value);
+        },
+        (error: unknown) => {
+          end();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  /** Sends one try to a server, and lets that know when the caller has gone. */
+  #send(ctx: Context): Promise<void> {
+    const server = this.#route(ctx);
+    const abortable = abortableOf(ctx);
+    return new Promise((resolve, reject) => {
+      let work: Work | undefined;
+      const onAbort = (): void => {
+        if (work !== undefined) server.leave(work, abortable?.reason);
+        reject(abortable?.reason);
+      };
+      abortable?.add(onAbort);
+      const { tier, key, cost, deadline = Infinity } = ctx;
+      const answer = (error: unknown): void => {
+        abortable?.remove(onAbort);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      work = server.receive({ tier, key, cost, deadline, answer }, this.#plan.cancels);
+    });
+  }
+
+  #route(ctx: Context & { readonly instance?: unknown }): Server {
+    const servers = this.#servers;
+    const chosen = this.#chosenBy(ctx.instance);
+    const server = chosen ?? servers[this.#place(ctx)];
+    if (server !== undefined) return server;
+    throw new RangeError(`simulate: ${this.#plan.name}: route must give a place from 0 to ${servers.length - 1}`);
+  }
+
+  /** By a policy, which knows the servers by name. */
+  #chosenBy(instance: unknown): Server | undefined {
+    if (instance === undefined) return undefined;
+    const name = typeof instance === 'object' ? (instance as { name?: unknown } | null)?.name : instance;
+    const server = this.#servers.find((one, place) => one.name === name || place === name);
+    if (server !== undefined) return server;
+    throw new RangeError(
+      `simulate: ${this.#plan.name}: there is no back-end ${String(name)}, which ctx.instance names`,
+    );
+  }
+
+  #place(ctx: Context): number {
+    const count = this.#servers.length;
+    const { route } = this.#plan;
+    if (count === 1 && typeof route !== 'function') return 0;
+    if (route === 'round-robin') return this.#turn++ % count;
+    if (route === 'random') return Math.floor(this.#random() * count);
+    return route(this.#infoOf(ctx), this.#env);
+  }
+
+  #infoOf({ tier, key, cost }: Context): CallInfo {
+    return { tier, key, cost, atMs: this.#timeline.now() };
+  }
+}

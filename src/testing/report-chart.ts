@@ -1,0 +1,201 @@
+/** Reports as pictures. */
+import type { Interval } from './figures.js';
+import { type Colour, lineChart, niceTicks, type Panel, type Point, type Series } from './line-chart.js';
+import type { Report } from './report.js';
+
+const COLOURS: readonly Colour[] = ['red', 'orange', 'purple', 'blue', 'green', 'grey'];
+/** More lines than this in one panel cannot be told apart. */
+const MAX_LINES = COLOURS.length;
+const HEIGHT = 150;
+const LOW_HEIGHT = 100;
+
+/** Of a policy's state: what is worth a line, and what belongs into one panel with it. */
+const STATES: readonly (readonly string[])[] = [
+  ['rejectProbability'],
+  ['limit', 'inflight', 'queued'],
+  ['timeoutMs', 'emaMs'],
+  ['window'],
+  ['shedRatio'],
+  ['tokens'],
+  ['used', 'remaining'],
+];
+
+/** The x axis in seconds, or in ms where the run is short. */
+function axisOf(durationMs: number): {
+  unitMs: number;
+  x: { label: string; min: number; max: number; ticks: number[] };
+} {
+  const unitMs = durationMs >= 5_000 ? 1_000 : 1;
+  const max = durationMs / unitMs;
+  const ticks = niceTicks(max, 6).filter((tick) => tick <= max);
+  return { unitMs, x: { label: unitMs === 1 ? 'time, ms' : 'time, s', min: 0, max, ticks } };
+}
+
+function pointsOf(report: Report, value: (interval: Interval) => number | undefined): Point[] {
+  const { unitMs } = axisOf(report.durationMs);
+  return report.series.map((interval) => {
+    const y = value(interval) ?? Number.NaN;
+    return [(interval.fromMs + interval.toMs) / 2 / unitMs, Number.isFinite(y) ? y : Number.NaN];
+  });
+}
+
+const perSecond =
+  (count: (interval: Interval) => number) =>
+  (interval: Interval): number =>
+    (count(interval) * 1_000) / (interval.toMs - interval.fromMs);
+
+function panelOf(title: string, height: number, series: readonly Series[], atLeast = 0): Panel {
+  const most = Math.max(atLeast, ...series.flatMap(({ points }) => points.map(([, y]) => (Number.isNaN(y) ? 0 : y))));
+  const ticks = niceTicks(most, height > LOW_HEIGHT ? 4 : 2);
+  return { title, height, max: ticks.at(-1) as number, ticks, series };
+}
+
+/** Whether a line says anything. */
+const isFlatZero = ({ points }: Series): boolean => points.every(([, y]) => Number.isNaN(y) || y === 0);
+
+function callsPanel(report: Report): Panel {
+  const line = (label: string, colour: Colour, count: (interval: Interval) => number): Series => ({
+    label,
+    colour,
+    points: pointsOf(report, perSecond(count)),
+  });
+  const ends = [line('errors', 'red', ({ errors }) => errors), line('timeouts', 'orange', ({ timeouts }) => timeouts)];
+  return panelOf('Calls a second', HEIGHT, [
+    { ...line('offered', 'grey', ({ offered }) => offered), as: 'dashes' },
+    line('goodput', 'green', ({ goodput }) => goodput),
+    ...ends.filter((series) => !isFlatZero(series)),
+  ]);
+}
+
+function refusalsPanel(report: Report): Panel[] {
+  const series = Object.keys(report.totals.refusedBy)
+    .slice(0, MAX_LINES)
+    .map((reason, i) => ({
+      label: reason.replaceAll('_', ' '),
+      colour: COLOURS[i] as Colour,
+      points: pointsOf(
+        report,
+        perSecond(({ refusedBy }) => refusedBy[reason] ?? 0),
+      ),
+    }));
+  return series.length === 0 ? [] : [panelOf(titleWith('Refused a second', series), LOW_HEIGHT, series)];
+}
+
+/** A single line has no legend: the title says what it is. */
+const titleWith = (title: string, series: readonly Series[]): string =>
+  series.length === 1 ? `${title}: ${series[0]?.label}` : title;
+
+function latencyPanel(report: Report): Panel {
+  return panelOf('Latency of the answers, ms', HEIGHT, [
+    { label: '50 %', colour: 'green', points: pointsOf(report, ({ p50Ms }) => p50Ms) },
+    { label: '90 %', colour: 'orange', points: pointsOf(report, ({ p90Ms }) => p90Ms) },
+    { label: '99 %', colour: 'red', points: pointsOf(report, ({ p99Ms }) => p99Ms) },
+  ]);
+}
+
+function backendPanels(report: Report): Panel[] {
+  const names = Object.keys(report.totals.backends).slice(0, MAX_LINES);
+  const lines = (value: (name: string, interval: Interval) => number | undefined): Series[] =>
+    names.map((name, i) => ({
+      label: name,
+      colour: COLOURS[(i + 3) % MAX_LINES] as Colour,
+      points: pointsOf(report, (interval) => value(name, interval)),
+    }));
+  const received = lines((name, interval) => perSecond(({ backends }) => backends[name]?.received ?? 0)(interval));
+  const busy = lines((name, { backends }) => 100 * (backends[name]?.busyRatio ?? Number.NaN));
+  const queued = lines((name, { backends }) => backends[name]?.queueLength);
+  const panels = [panelOf(titleWith('Calls that reach a second', received), LOW_HEIGHT, received)];
+  if (!busy.every(isFlatZero)) panels.push(panelOf(titleWith('Busy workers, %', busy), LOW_HEIGHT, busy, 100));
+  if (!queued.every(isFlatZero)) panels.push(panelOf(titleWith('Waiting calls', queued), LOW_HEIGHT, queued));
+  return panels;
+}
+
+function policyPanels(report: Report): Panel[] {
+  return Object.keys(report.series[0]?.policies ?? {}).flatMap((name) => {
+    const states = report.series.map(({ policies }) => policies[name] ?? {});
+    const moving = Object.keys(states[0] ?? {}).filter((field) => moves(states.map((state) => state[field])));
+    const chosen = STATES.map((fields) => fields.filter((field) => moving.includes(field))).find(
+      ({ length }) => length > 0,
+    );
+    const series = (chosen ?? moving.slice(0, 1)).map((field, i) => ({
+      label: field,
+      colour: (['purple', 'blue', 'grey'] as const)[i] as Colour,
+      points: pointsOf(report, ({ policies }) => numberOf(policies[name]?.[field])),
+    }));
+    return series.length === 0 ? [] : [panelOf(titleWith(name, series), LOW_HEIGHT, series)];
+  });
+}
+
+const numberOf = (value: unknown): number => (typeof value === 'number' ? value : Number.NaN);
+
+/** Whether they are numbers that are not all the same. */
+function moves(values: readonly unknown[]): boolean {
+  const known = values.map(numberOf).filter(Number.isFinite);
+  return known.length > 1 && new Set(known).size > 1;
+}
+
+const percent = (ratio: number): string => (Number.isNaN(ratio) ? 'none' : `${Math.round(ratio * 1_000) / 10} %`);
+
+/** A picture of one run. */
+export function drawReport(report: Report): string {
+  const { totals } = report;
+  const times = `${axisOf(report.durationMs).x.max.toLocaleString('en')} ${report.durationMs >= 5_000 ? 's' : 'ms'}`;
+  return lineChart({
+    title: report.name,
+    subtitle: `${totals.offered.toLocaleString('en')} calls in ${times} of virtual time, ${percent(totals.goodputRatio)} answered well. Seed ${report.seed}.`,
+    summary: `Of ${totals.offered} calls ${totals.goodput} were answered well, ${totals.errors} failed, ${totals.timeouts} were given up and ${totals.refused} refused.`,
+    x: axisOf(report.durationMs).x,
+    panels: [
+      callsPanel(report),
+      ...refusalsPanel(report),
+      latencyPanel(report),
+      ...backendPanels(report),
+      ...policyPanels(report),
+    ],
+  });
+}
+
+/** In a comparison, in the order of the runs. */
+const RUN_COLOURS: readonly Colour[] = ['red', 'green', 'blue', 'purple', 'orange'];
+
+/** A picture of several runs, one line each. */
+export function drawComparison(title: string, reports: ReadonlyMap<string, Report>): string {
+  const runs = [...reports].slice(0, RUN_COLOURS.length);
+  const [first] = runs.map(([, report]) => report) as [Report];
+  const lines = (value: (interval: Interval) => number): Series[] =>
+    runs.map(([label, report], i) => ({
+      label: `${label}`,
+      colour: RUN_COLOURS[i] as Colour,
+      points: pointsOf(report, value),
+    }));
+  const offered: Series = {
+    label: 'offered',
+    colour: 'grey',
+    as: 'dashes',
+    points: pointsOf(
+      first,
+      perSecond((interval) => interval.offered),
+    ),
+  };
+  const tries = lines(({ amplification }) => amplification);
+  const queued = lines(({ backends }) => Object.values(backends).reduce((sum, one) => sum + one.queueLength, 0));
+  const retried = tries.some(({ points }) => points.some(([, y]) => y > 1));
+  const waited = !queued.every(isFlatZero);
+  const goodput = runs.map(([label, report]) => `${label} ${percent(report.totals.goodputRatio)}`).join(', ');
+  return lineChart({
+    title,
+    subtitle: `Answered well: ${goodput}. Virtual time, seed ${first.seed}.`,
+    summary: `Share of the calls that were answered well: ${goodput}.`,
+    x: axisOf(Math.max(...runs.map(([, report]) => report.durationMs))).x,
+    panels: [
+      panelOf('Goodput, calls a second', HEIGHT, [offered, ...lines(perSecond((interval) => interval.goodput))]),
+      panelOf(
+        'Latency of the answers, 99 %, ms',
+        LOW_HEIGHT,
+        lines(({ p99Ms }) => p99Ms),
+      ),
+      ...(retried ? [panelOf('Tries a call', LOW_HEIGHT, tries)] : []),
+      ...(waited ? [panelOf('Calls that wait at the back-ends', LOW_HEIGHT, queued)] : []),
+    ],
+  });
+}

@@ -1,0 +1,46 @@
+import type { Report } from './report.js';
+
+const number =
+  (digits: number, unit = '') =>
+  (value: number): string =>
+    Number.isNaN(value) ? '–' : `${value.toLocaleString('en', { maximumFractionDigits: digits })}${unit}`;
+const percent = (value: number): string => number(1, ' %')(100 * value);
+const count = number(0);
+const ms = number(1, ' ms');
+
+/** The totals of `reports`, one column each. */
+export function textTable(reports: ReadonlyMap<string, Report>): string {
+  const runs = [...reports.values()];
+  const rows: string[][] = [['', ...reports.keys()]];
+  const row = (label: string, value: (report: Report) => string): void => void rows.push([label, ...runs.map(value)]);
+  row('offered', ({ totals }) => count(totals.offered));
+  row('answered well', ({ totals }) => `${count(totals.goodput)} (${percent(totals.goodputRatio)})`);
+  row('errors', ({ totals }) => count(totals.errors));
+  row('timeouts', ({ totals }) => count(totals.timeouts));
+  row('refused', ({ totals }) => count(totals.refused));
+  for (const reason of namesIn(runs.map(({ totals }) => totals.refusedBy)))
+    row(`  ${reason}`, ({ totals }) => count(totals.refusedBy[reason] ?? 0));
+  row('unfinished', ({ totals }) => count(totals.unfinished));
+  row('tries a call', ({ totals }) => number(2)(totals.amplification));
+  row('latency 50 %', ({ totals }) => ms(totals.p50Ms));
+  row('latency 90 %', ({ totals }) => ms(totals.p90Ms));
+  row('latency 99 %', ({ totals }) => ms(totals.p99Ms));
+  for (const name of namesIn(runs.map(({ totals }) => totals.backends))) {
+    row(name, () => '');
+    row('  received', ({ totals }) => count(totals.backends[name]?.received ?? Number.NaN));
+    row('  busy', ({ totals }) => percent(totals.backends[name]?.busyRatio ?? Number.NaN));
+    row('  waiting, at most', ({ totals }) => count(totals.backends[name]?.maxQueueLength ?? Number.NaN));
+    row('  worked in vain', ({ totals }) => count(totals.backends[name]?.wasted ?? Number.NaN));
+  }
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0))) ?? [];
+  return rows
+    .map((cells) =>
+      cells
+        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+const namesIn = (records: readonly object[]): string[] => [...new Set(records.flatMap(Object.keys))];
