@@ -216,6 +216,8 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     const freeze = readFreeze(read);
     read.done();
     this.#freeze.settings = freeze;
+    // One that goes on is shortened from now on, not from when it is next asked for.
+    this.#freeze.leftMs(this.#clock.now());
   }
 
   snapshot(): FailoverSnapshot {
