@@ -14,11 +14,16 @@ export interface RetryBudget {
   /** The first try of a call has ended; calls that tell nothing of the callee (a refusal of ours, an abort) say nothing. */
   onFirstDone?(ok: boolean): void;
   /** Whether `tryRetry` would give leave now. Takes nothing. */
-  canRetry?(): boolean;
+  canRetry?(now?: number): boolean;
   /** Takes leave for one retry; `false` = none left. Each `true` is answered by one `onRetryDone`. */
-  tryRetry(): boolean;
-  /** A retry that was allowed has ended; undefined = it was never sent, or tells nothing of the callee. */
-  onRetryDone(ok: boolean | undefined): void;
+  tryRetry(now?: number): boolean;
+  /**
+   * A retry that was allowed has ended.
+   *
+   * @param ok undefined = it was never sent, or tells nothing of the callee
+   * @param allowedAt the `now` that `tryRetry` was given
+   */
+  onRetryDone(ok: boolean | undefined, allowedAt?: number): void;
 }
 
 /** Several budgets that must all have room. */
@@ -37,20 +42,20 @@ class AllBudgets implements RetryBudget {
     for (const budget of this.#budgets) budget.onFirstDone?.(ok);
   }
 
-  canRetry(): boolean {
-    return this.#budgets.every((budget) => budget.canRetry?.() ?? true);
+  canRetry(now?: number): boolean {
+    return this.#budgets.every((budget) => budget.canRetry?.(now) ?? true);
   }
 
-  /** All are asked before any is taken from. One may think otherwise then, as time goes on: the others are told. */
-  tryRetry(): boolean {
-    if (!this.canRetry()) return false;
-    const refusing = this.#budgets.findIndex((budget) => !budget.tryRetry());
-    for (let i = 0; i < refusing; i++) this.#budgets[i]?.onRetryDone(undefined);
+  /** All are asked before any is taken from. One may think otherwise then: the others are told. */
+  tryRetry(now?: number): boolean {
+    if (!this.canRetry(now)) return false;
+    const refusing = this.#budgets.findIndex((budget) => !budget.tryRetry(now));
+    for (let i = 0; i < refusing; i++) this.#budgets[i]?.onRetryDone(undefined, now);
     return refusing === -1;
   }
 
-  onRetryDone(ok: boolean | undefined): void {
-    for (const budget of this.#budgets) budget.onRetryDone(ok);
+  onRetryDone(ok: boolean | undefined, allowedAt?: number): void {
+    for (const budget of this.#budgets) budget.onRetryDone(ok, allowedAt);
   }
 }
 

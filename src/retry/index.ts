@@ -6,6 +6,7 @@ export {
   exponentialBackoff,
 } from './backoff.js';
 export type { RetryBudget } from './budget.js';
+export { earlierErrors } from './earlier-errors.js';
 export {
   type Failover,
   type FailoverOptions,
@@ -25,7 +26,6 @@ export { type Hedge, type HedgeOptions, type HedgeSnapshot, type HedgeUpdate, he
 export { type RatioBudget, type RatioBudgetOptions, type RatioBudgetSnapshot, ratioBudget } from './ratio-budget.js';
 export {
   defaultRetryOn,
-  earlierErrors,
   type Retry,
   type RetryOptions,
   type RetrySnapshot,

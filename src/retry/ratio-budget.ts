@@ -65,12 +65,12 @@ class Ratio implements RatioBudget {
     this.#requests.addNow(0, 1);
   }
 
-  canRetry(): boolean {
-    return this.#remaining() >= 1;
+  canRetry(now = this.clock.now()): boolean {
+    return this.#remaining(now) >= 1;
   }
 
-  tryRetry(): boolean {
-    if (!this.canRetry()) return false;
+  tryRetry(now?: number): boolean {
+    if (!this.canRetry(now)) return false;
     this.#retries.addNow(0, 1);
     return true;
   }
@@ -78,12 +78,11 @@ class Ratio implements RatioBudget {
   onRetryDone(): void {}
 
   snapshot(): RatioBudgetSnapshot {
-    const remaining = Math.max(0, Math.floor(this.#remaining()));
+    const remaining = Math.max(0, Math.floor(this.#remaining(this.clock.now())));
     return { requests: this.#requests.total(0), retries: this.#retries.total(0), remaining };
   }
 
-  #remaining(): number {
-    const now = this.clock.now();
+  #remaining(now: number): number {
     this.#requests.advance(now);
     this.#retries.advance(now);
     return this.#ratio * this.#requests.total(0) + this.#reserve - this.#retries.total(0);

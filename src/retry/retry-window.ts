@@ -49,6 +49,19 @@ export interface RetryWindow extends Required<Omit<RetryBudget, 'onFirstDone'>> 
   snapshot(): RetryWindowSnapshot;
 }
 
+/** The retries of one period, and what has become of them. */
+class Period {
+  requests = 0;
+  sent = 0;
+  pending = 0;
+  good = 0;
+  bad = 0;
+  constructor(readonly number: number) {}
+}
+
+/** After so many periods the window no longer waits for an answer. */
+const LONGEST_WAIT = 100;
+
 class ProbingWindow implements RetryWindow {
   readonly name: string;
   readonly clock: Clock;
@@ -58,16 +71,14 @@ class ProbingWindow implements RetryWindow {
   readonly #backoff: 'halve' | 'reset';
   readonly #observer: Observer | undefined;
   #window = 1;
-  /** Number of the period that the counts are of. */
-  #period = -Infinity;
-  #requests = 0;
-  #used = 0;
+  #current = new Period(-Infinity);
+  /** The periods with retries to be answered, oldest first, and the current one. */
+  #open: Period[] = [];
+  /** A period that used up the window: once all its retries are answered, they say whether it may grow. */
+  #probe: Period | undefined;
+  /** Answers that have come in this period, to retries of whatever period. */
   #good = 0;
   #bad = 0;
-  /** Retries not answered yet, of whatever period. */
-  #pending = 0;
-  /** Answers still wanted before the window may grow: those of the former window, and all of one at the present size. */
-  #unproven = 1;
 
   constructor(options: RetryWindowOptions | undefined) {
     const read = new OptionReader('retryWindow', options);
@@ -83,67 +94,105 @@ class ProbingWindow implements RetryWindow {
 
   onRequest(now = this.clock.now()): void {
     this.#advance(now);
-    this.#requests++;
+    this.#current.requests++;
   }
 
-  canRetry(): boolean {
-    this.#advance(this.clock.now());
-    return this.#used < Math.floor(this.#window);
+  canRetry(now = this.clock.now()): boolean {
+    this.#advance(now);
+    return this.#current.sent < Math.floor(this.#window);
   }
 
-  tryRetry(): boolean {
-    if (!this.canRetry()) return false;
-    this.#used++;
-    this.#pending++;
+  tryRetry(now?: number): boolean {
+    if (!this.canRetry(now)) return false;
+    this.#current.sent++;
+    this.#current.pending++;
     return true;
   }
 
-  onRetryDone(ok: boolean | undefined): void {
-    this.#advance(this.clock.now());
-    if (this.#pending > 0) this.#pending--;
-    if (ok === undefined) return;
-    if (ok) this.#good++;
-    else this.#bad++;
-    this.#unproven--;
+  onRetryDone(ok: boolean | undefined, allowedAt?: number): void {
+    const now = this.clock.now();
+    this.#advance(now);
+    const period = this.#periodOf(allowedAt);
+    if (period !== undefined) period.pending--;
+    if (ok === true) {
+      this.#good++;
+      if (period !== undefined) period.good++;
+    } else if (ok === false) {
+      this.#bad++;
+      if (period !== undefined) period.bad++;
+    }
+    if (period !== undefined && period === this.#probe && period.pending === 0) this.#conclude(period, now);
   }
 
   snapshot(): RetryWindowSnapshot {
     this.#advance(this.clock.now());
-    const answered = this.#good + this.#bad;
-    return { window: this.#window, used: this.#used, successRatio: answered === 0 ? 1 : this.#good / answered };
+    const { sent: used } = this.#current;
+    return { window: this.#window, used, successRatio: shareOfGood(this.#good, this.#bad) ?? 1 };
+  }
+
+  /** The one that a retry allowed at `at` is of; where that says nothing, the first sent is taken to be the first answered. */
+  #periodOf(at: number | undefined): Period | undefined {
+    const waiting = this.#open.filter((period) => period.pending > 0);
+    const number = at === undefined ? undefined : Math.floor(at / this.#periodMs);
+    return waiting.find((period) => period.number === number) ?? waiting[0];
   }
 
   #advance(now: number): void {
-    const period = Math.floor(now / this.#periodMs);
+    const number = Math.floor(now / this.#periodMs);
     // Not so for a clock that went back, or is none.
-    if (period > this.#period) this.#close(period, now);
+    if (number > this.#current.number) this.#close(number, now);
   }
 
-  /** The counts are of one period, however long ago it ended: those after it had no retries, and hold. */
+  /** The period may have ended long ago: those after it had no retries, and hold. */
   #close(next: number, now: number): void {
-    const before = this.#window;
-    const answered = this.#good + this.#bad;
-    if (answered > 0 && this.#good / answered < this.#successRatio) {
-      this.#window = this.#backoff === 'halve' ? Math.max(1, before / 2) : 1;
-    } else if (answered > 0 && this.#used >= Math.floor(before) && this.#unproven <= 0) {
-      this.#window = before + Math.max(Math.min(this.#growthRatio * this.#requests, before), 1);
+    const closed = this.#current;
+    const share = shareOfGood(this.#good, this.#bad);
+    this.#current = new Period(next);
+    this.#open = this.#open.filter(({ pending, number }) => pending > 0 && next - number <= LONGEST_WAIT);
+    this.#open.push(this.#current);
+    this.#good = this.#bad = 0;
+    if (share !== undefined && share < this.#successRatio) {
+      this.#backOff(now);
+      return;
     }
-    this.#period = next;
-    this.#requests = this.#used = this.#good = this.#bad = 0;
-    if (this.#window === before) return;
-    this.#unproven = this.#pending + Math.floor(this.#window);
-    if (this.#observer === undefined) return;
-    const change = this.#window > before ? 'grown' : 'backed_off';
-    notify(this.#observer, { type: 'retry_window', policy: this.name, at: now, window: this.#window, change });
+    if (closed.sent >= Math.floor(this.#window)) this.#probe ??= closed;
+    if (this.#probe === undefined) return;
+    if (this.#probe.pending === 0) this.#conclude(this.#probe, now);
+    else if (next - this.#probe.number > LONGEST_WAIT) this.#probe = undefined;
+  }
+
+  #conclude(probe: Period, now: number): void {
+    this.#probe = undefined;
+    const share = shareOfGood(probe.good, probe.bad);
+    if (share === undefined) return;
+    if (share < this.#successRatio) this.#backOff(now);
+    else this.#change(this.#window + Math.max(Math.min(this.#growthRatio * probe.requests, this.#window), 1), now);
+  }
+
+  #backOff(now: number): void {
+    // It says what the larger window did.
+    this.#probe = undefined;
+    this.#change(this.#backoff === 'halve' ? Math.max(1, this.#window / 2) : 1, now);
+  }
+
+  #change(window: number, at: number): void {
+    if (window === this.#window) return;
+    const change = window > this.#window ? 'grown' : 'backed_off';
+    this.#window = window;
+    if (this.#observer !== undefined)
+      notify(this.#observer, { type: 'retry_window', policy: this.name, at, window, change });
   }
 }
+
+const shareOfGood = (good: number, bad: number): number | undefined =>
+  good + bad > 0 ? good / (good + bad) : undefined;
 
 /**
  * A {@link RetryBudget} that starts with one retry a period, grows while retries succeed and are used up, and halves when
  * they fail. One can be shared by many policies and pipelines; several can be combined in a list.
  *
- * In an outage it allows one retry a period, once it has shrunk. It waits to grow until every retry of the window's
- * present size has been answered, so that slow answers do not let it outrun what the callee bears.
+ * In an outage it allows one retry a period, once it has shrunk. It grows when all retries of a period that used it up
+ * have been answered, however late, so that it never gets further than one step beyond what the callee bears.
  *
  * @throws TypeError or RangeError for a bad option.
  */

@@ -16,6 +16,7 @@ import { callNext } from '../core/settle.js';
 import { checkNumber, OptionReader } from '../core/validate.js';
 import { type Backoff, exponentialBackoff } from './backoff.js';
 import { type RetryBudget, readBudget } from './budget.js';
+import { withEarlier } from './earlier-errors.js';
 import { ratioBudget } from './ratio-budget.js';
 import { retryAfterOf } from './retry-after.js';
 
@@ -68,17 +69,6 @@ const PASSING: readonly Reason[] = ['rate_limited', 'concurrency_limited'];
 
 /** Anything but a refusal; of refusals those by a rate or concurrency limit. For a `retryOn` that only adds to it. */
 export const defaultRetryOn = (error: unknown): boolean => !isRejected(error) || PASSING.includes(error.reason);
-
-const earlier = new WeakMap<object, readonly unknown[]>();
-
-const isObject = (value: unknown): value is object =>
-  (typeof value === 'object' && value !== null) || typeof value === 'function';
-
-/**
- * How the tries before the last one ended, oldest first, given what a call under {@link retry} has rejected with: errors,
- * and answers that `classify` took for failures. Empty after a single try, and for what is no object.
- */
-export const earlierErrors = (error: unknown): readonly unknown[] => (isObject(error) && earlier.get(error)) || [];
 
 /** Ends at once when the caller gives up, with what it aborted with. */
 function sleep(clock: Clock, ms: number, abortable: Abortable | undefined): Promise<void> {
@@ -175,15 +165,15 @@ class BudgetedRetry implements Retry {
       delayMs = checkNumber(this.name, 'the wait that backoff gives', backoffMs, { min: 0, infinite: true });
       const waitMs = Math.min(this.#limits.maxDelayMs, Math.max(delayMs, this.#retryAfter(last.result) ?? 0));
       const attempt = ctx.attempt + retry;
-      if (!this.#allowed(ctx, attempt, waitMs)) break;
-      const ended = await this.#retry(ctx, next, attempt, waitMs);
+      const at = this.clock.now();
+      if (!this.#allowed(ctx, attempt, waitMs, at)) break;
+      const ended = await this.#retry(ctx, next, attempt, waitMs, at);
       if (ended === undefined) break;
       errors.push(last.result);
       last = ended;
     }
     if (last.ok) return last.result as R;
-    if (errors.length > 0 && isObject(last.result)) earlier.set(last.result, errors);
-    throw last.result;
+    throw withEarlier(last.result, errors);
   }
 
   /** Whether another try may help. */
@@ -194,10 +184,9 @@ class BudgetedRetry implements Retry {
   }
 
   /** Whether there is time and leave for it; the leave is taken then. */
-  #allowed({ deadline }: Context, attempt: number, waitMs: number): boolean {
-    const at = this.clock.now();
+  #allowed({ deadline }: Context, attempt: number, waitMs: number, at: number): boolean {
     if (at + waitMs >= deadline) return false;
-    const allowed = this.#budget.tryRetry();
+    const allowed = this.#budget.tryRetry(at);
     if (!allowed) this.#exhausted++;
     if (this.#observer !== undefined) {
       const policy = this.name;
@@ -217,6 +206,7 @@ class BudgetedRetry implements Retry {
     next: Next<C, unknown>,
     attempt: number,
     waitMs: number,
+    allowedAt: number,
   ): Promise<Ended | undefined> {
     let good: boolean | undefined;
     try {
@@ -232,7 +222,7 @@ class BudgetedRetry implements Retry {
       if (ended.verdict !== 'ignored') good = ended.verdict === 'success';
       return ended;
     } finally {
-      this.#budget.onRetryDone(good);
+      this.#budget.onRetryDone(good, allowedAt);
     }
   }
 
@@ -256,7 +246,7 @@ class BudgetedRetry implements Retry {
  * Tries a call again that has failed, or timed out, up to `maxRetries` times, with a wait before each. A time-out does not
  * say whether the callee did the work: put it around what may be done twice. Each try goes through all that
  * stands further in; `ctx.attempt` tells which it is. The error of the last one is thrown as it is;
- * {@link earlierErrors} has those before.
+ * `earlierErrors` has those before.
  *
  * No try begins after `ctx.deadline`, and the caller's abort ends a wait at once. The wait is that of `backoff`, or what
  * the callee asks for by `retryAfterMs` or `Retry-After` where that is longer, but `maxDelayMs` at most.
