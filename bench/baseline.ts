@@ -3,7 +3,7 @@
  * baseline has how much that varied over some runs of the same code, and a later run may be slower by what such noise
  * explains.
  */
-import { find, type Run, ratios } from './results.js';
+import { find, type Machine, type Run, ratios } from './results.js';
 import { median, relativeDeviation } from './stats.js';
 
 export interface BaselineCase {
@@ -16,7 +16,7 @@ export interface BaselineCase {
 /** `baseline.json`. */
 export interface Baseline {
   measuredAt: string;
-  machine: Run['machine'];
+  machine: Machine;
   runs: number;
   /** A run's; a later run has to have as many to compare. */
   rounds: number;

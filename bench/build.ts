@@ -1,4 +1,4 @@
-/** Builds the worker beside a copy of the library's build: the run goes on measuring that when `dist` is built anew. */
+/** Builds what is measured beside a copy of the library's build: a run goes on with that when `dist` is built anew. */
 import { cpSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'tsup';
@@ -6,31 +6,39 @@ import { build } from 'tsup';
 const root = join(import.meta.dirname, '..');
 
 export const resultsDir = join(import.meta.dirname, 'results');
-const buildDir = join(resultsDir, 'build');
 
 function newest(dir: string): number {
   const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return Math.max(...files.map((file) => statSync(join(file.parentPath, file.name)).mtimeMs));
 }
 
-/** @returns the worker's path */
-export async function buildWorker(): Promise<string> {
+/**
+ * @param name of the folder in `results`: two kinds of benchmark do not build over each other
+ * @param entries files of this folder by what they are called in that one
+ * @returns its path
+ */
+export async function buildBeside(name: string, entries: Record<string, string>): Promise<string> {
+  const dir = join(resultsDir, name);
   const dist = join(root, 'dist');
   const builtAt = statSync(join(dist, 'index.js'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   if (builtAt < newest(join(root, 'src'))) throw new Error('dist is older than src: npm run build');
-  rmSync(buildDir, { recursive: true, force: true });
-  cpSync(dist, join(buildDir, 'dist'), { recursive: true });
-  // With it, `import 'evenkeel'` in the worker goes through the package's exports to that copy.
-  cpSync(join(root, 'package.json'), join(buildDir, 'package.json'));
+  rmSync(dir, { recursive: true, force: true });
+  cpSync(dist, join(dir, 'dist'), { recursive: true });
+  // With it, `import 'evenkeel'` in what is built goes through the package's exports to that copy.
+  cpSync(join(root, 'package.json'), join(dir, 'package.json'));
   await build({
     config: false,
-    entry: { worker: join(import.meta.dirname, 'worker.ts') },
-    outDir: buildDir,
+    entry: Object.fromEntries(Object.entries(entries).map(([entry, file]) => [entry, join(import.meta.dirname, file)])),
+    outDir: dir,
     format: 'esm',
     target: 'node20',
     // Everything that is installed, and the library itself.
     external: [/^[^./]/],
     silent: true,
   });
-  return join(buildDir, 'worker.js');
+  return dir;
 }
+
+/** @returns the worker's path */
+export const buildWorker = async (): Promise<string> =>
+  join(await buildBeside('build', { worker: 'worker.ts' }), 'worker.js');

@@ -1,9 +1,20 @@
 /** A run as Markdown. */
-import { bestPeer, bytesOf, type CaseResult, doubts, find, isNoisy, nsOf, type Run, ratios } from './results.js';
+import {
+  bestPeer,
+  bytesOf,
+  type CaseResult,
+  doubts,
+  find,
+  isNoisy,
+  type Machine,
+  nsOf,
+  type Run,
+  ratios,
+} from './results.js';
 import { median, spreadRatio } from './stats.js';
 import { type Verdict, verdicts } from './targets.js';
 
-const figure = (value: number): string =>
+export const figure = (value: number): string =>
   Number.isInteger(value) ? value.toLocaleString('en') : value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 
 export const nsText = (ns: number): string => (ns < 10 ? ns.toFixed(1) : Math.round(ns).toLocaleString('en'));
@@ -29,6 +40,9 @@ function caseRow(run: Run, result: CaseResult): string[] {
   ];
 }
 
+export const machineText = ({ cpu, cores, node, platform }: Machine): string =>
+  `Node ${node}, ${platform}, ${cores} × ${cpu}`;
+
 const verdictText = ({ missedByRatio }: Verdict): string =>
   missedByRatio <= 0 ? 'met' : `missed by ${Math.ceil(missedByRatio * 100)} %`;
 
@@ -39,13 +53,12 @@ function targetRow(verdict: Verdict): string[] {
 }
 
 export function markdown(run: Run): string {
-  const { cpu, cores, node, platform } = run.machine;
   const peers = Object.entries(run.peers).map(([name, version]) => `${name} ${version}`);
   const found = verdicts(run);
   const met = found.filter((one) => one.missedByRatio <= 0).length;
   const groupNames = [...new Set(run.cases.map((one) => one.group))];
   const parts = [
-    `${run.startedAt.slice(0, 10)}, Node ${node}, ${platform}, ${cores} × ${cpu}; ${peers.join(', ')}; medians of ${run.rounds} rounds.`,
+    `${run.startedAt.slice(0, 10)}, ${machineText(run.machine)}; ${peers.join(', ')}; medians of ${run.rounds} rounds.`,
     ...doubts(run).map((doubt) => `**${doubt}**`),
     ...groupNames.flatMap((group) => [
       `### ${group}`,

@@ -31,12 +31,20 @@ export interface CaseResult {
   bytesByRound: number[];
 }
 
+export interface Machine {
+  cpu: string;
+  cores: number;
+  node: string;
+  platform: string;
+  /** How many processes wanted a core in the minute before, Unix only. */
+  load: number;
+}
+
 export interface Run {
   startedAt: string;
   /** Version by package. */
   peers: Record<string, string>;
-  /** `load`: how many processes wanted a core in the minute before, Unix only. */
-  machine: { cpu: string; cores: number; node: string; platform: string; load: number };
+  machine: Machine;
   rounds: number;
   cases: CaseResult[];
 }
@@ -46,16 +54,18 @@ function installedVersion(name: string): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
+export const machine = (): Machine => ({
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: cpus().length,
+  node: process.version,
+  platform: `${process.platform} ${process.arch}`,
+  load: loadavg()[0] ?? 0,
+});
+
 export const newRun = (rounds: number): Run => ({
   startedAt: new Date().toISOString(),
   peers: Object.fromEntries(PEERS.map((name) => [name, installedVersion(name)])),
-  machine: {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    node: process.version,
-    platform: `${process.platform} ${process.arch}`,
-    load: loadavg()[0] ?? 0,
-  },
+  machine: machine(),
   rounds,
   cases: [],
 });

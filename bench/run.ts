@@ -1,41 +1,26 @@
 /** `npm run bench`: runs each case in processes of its own, in rounds, and reports. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildWorker, resultsDir } from './build.js';
 import { idOf } from './case.js';
 import { chart } from './chart.js';
+import { MarkedPlace } from './marked-place.js';
 import { chosenGroups, measureAll } from './measure.js';
 import { markdown } from './report.js';
 import { verdicts } from './targets.js';
 
 const USAGE = `npm run bench -- [part of a group's or case's name …]
   --rounds <n>       default 7
-  --markdown <file>  put the tables between the lines "${'<!-- bench -->'}" and "${'<!-- /bench -->'}" of the file
+  --markdown <file>  put the tables between the lines "<!-- bench -->" and "<!-- /bench -->" of the file
   --strict           exit 1 when a target is missed
   --list             name the cases
 `;
-const BEGIN = '<!-- bench -->';
-const END = '<!-- /bench -->';
 const BYTES_ROUNDS = 3;
 
 function usageError(text: string): never {
   console.error(`${text}\n\n${USAGE}`);
   process.exit(2);
-}
-
-/** `file` before and after the place for the tables; ends the program where there is none. */
-function aroundTables(file: string): [before: string, after: string] {
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : `${BEGIN}\n${END}\n`;
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END, begin);
-  if (begin < 0 || end < 0) usageError(`${file} must have the lines "${BEGIN}" and "${END}"`);
-  return [text.slice(0, begin), text.slice(end)];
-}
-
-function writeTables(file: string, tables: string): void {
-  const [before, after] = aroundTables(file);
-  writeFileSync(file, `${before}${BEGIN}\n\n${tables}\n${after}`);
 }
 
 async function main(): Promise<void> {
@@ -56,14 +41,13 @@ async function main(): Promise<void> {
   if (values.help) return console.log(USAGE);
   if (values.list) return console.log(chosen.flatMap((group) => group.cases.map((one) => idOf(group, one))).join('\n'));
 
-  // Better to hear of it now than after minutes; read again then, since the file may have been edited meanwhile.
-  if (values.markdown !== undefined) aroundTables(values.markdown);
+  const page = values.markdown === undefined ? undefined : new MarkedPlace(values.markdown, 'bench');
   const run = await measureAll(await buildWorker(), chosen, { rounds, bytesRounds: Math.min(rounds, BYTES_ROUNDS) });
   const tables = markdown(run);
   mkdirSync(resultsDir, { recursive: true });
   writeFileSync(join(resultsDir, 'bench.json'), `${JSON.stringify(run, null, 2)}\n`);
   writeFileSync(join(resultsDir, 'bench.svg'), chart(run));
-  if (values.markdown !== undefined) writeTables(values.markdown, tables);
+  page?.write(tables);
   console.log(tables);
   console.error(`also in ${resultsDir}: bench.json, bench.svg`);
   if (values.strict && verdicts(run).some((one) => one.missedByRatio > 0)) process.exitCode = 1;

@@ -9,30 +9,11 @@ import {
   timeout,
   wrap,
 } from 'cockatiel';
-import {
-  circuitBreaker,
-  concurrencyLimiter,
-  derive,
-  dynamicTimeout,
-  isRejected,
-  type Policy,
-  pipeline,
-  rateLimiter,
-} from 'evenkeel';
 import Opossum from 'opossum';
 import type { Group } from '../case.js';
+import { fivePolicyPipeline } from '../five-policies.js';
 import { thenAndClockFloor } from './floors.js';
 import { PEER_TIMEOUT_MS } from './timeout-success.js';
-
-/** Stands in for the library's own, which comes later: one more try, at once. */
-const retryOnce: Policy = {
-  name: 'retryOnce',
-  run: (ctx, next) =>
-    next(ctx).catch((error: unknown) => {
-      if (isRejected(error) || ctx.signal.aborted) throw error;
-      return next(derive(ctx, { attempt: ctx.attempt + 1, startedAt: ctx.clock.now() }));
-    }),
-};
 
 /** Rate limit, concurrency, retry, breaker and timeout around a callee that answers at once. */
 export const fivePolicies: Group = {
@@ -43,13 +24,7 @@ export const fivePolicies: Group = {
       name: 'evenkeel',
       kind: 'ours',
       setup({ up }) {
-        const guarded = pipeline(
-          rateLimiter({ limit: 2 ** 50, windowMs: 1_000 }),
-          concurrencyLimiter({ load: () => 1, minLimit: 1_000 }),
-          retryOnce,
-          circuitBreaker(),
-          dynamicTimeout({ limitMs: 500, maxMs: 1_000 }),
-        );
+        const guarded = fivePolicyPipeline(1_000);
         return () => guarded.execute(up);
       },
     },

@@ -1,0 +1,96 @@
+import { figure, machineText, table } from '../report.js';
+import type { Machine } from '../results.js';
+import { median, spreadRatio } from '../stats.js';
+import type { Tally } from './clients.js';
+import type { Guard } from './server.js';
+
+export const GUARDS: readonly Guard[] = ['bare', 'guarded', 'signal'];
+
+const TITLES: Record<Guard, string> = {
+  bare: 'bare',
+  guarded: 'five policies',
+  signal: "five policies, the call's signal given to `http.request`",
+};
+
+/** One server in one round. */
+export interface Throughput {
+  perSecond: number;
+  p99Ms: number;
+  /** CPU time of the server's process for each request, µs. */
+  cpuUs: number;
+}
+
+export type ThroughputRound = Record<Guard, Throughput>;
+
+export interface OverloadRound {
+  /** Requests a second. */
+  capacity: number;
+  seconds: number;
+  bare: Tally;
+  guarded: Tally;
+}
+
+export interface HttpRun {
+  startedAt: string;
+  machine: Machine;
+  throughput: ThroughputRound[];
+  overload: OverloadRound[];
+}
+
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+const whole = (value: number): string => Math.round(value).toLocaleString('en');
+
+/** By what share a guard lowers the throughput, and raises the CPU time a request: one figure a round. */
+export const costs = (rounds: readonly ThroughputRound[], guard: Guard) => ({
+  throughput: rounds.map((one) => 1 - one[guard].perSecond / one.bare.perSecond),
+  cpu: rounds.map((one) => one[guard].cpuUs / one.bare.cpuUs - 1),
+});
+
+/** Answers in time as a share of the capacity, one figure a round. */
+export const goodputRatios = (rounds: readonly OverloadRound[], guard: 'bare' | 'guarded'): number[] =>
+  rounds.map((one) => one[guard].answered / one.seconds / one.capacity);
+
+function throughputRow(rounds: readonly ThroughputRound[], guard: Guard): string[] {
+  const of = (key: keyof Throughput): number => median(rounds.map((one) => one[guard][key]));
+  const cost = costs(rounds, guard);
+  const range = `${percent(Math.min(...cost.throughput))} … ${percent(Math.max(...cost.throughput))}`;
+  return [
+    TITLES[guard],
+    whole(of('perSecond')),
+    figure(of('p99Ms')),
+    of('cpuUs').toFixed(1),
+    ...(guard === 'bare' ? ['', '', ''] : [percent(median(cost.throughput)), range, percent(median(cost.cpu))]),
+  ];
+}
+
+function overloadRow(rounds: readonly OverloadRound[], guard: 'bare' | 'guarded'): string[] {
+  const perSecond = (of: (tally: Tally) => number): string =>
+    whole(median(rounds.map((one) => of(one[guard]) / one.seconds)));
+  return [
+    TITLES[guard],
+    whole(median(rounds.map((one) => one.capacity))),
+    perSecond((tally) => tally.sent),
+    perSecond((tally) => tally.answered),
+    perSecond((tally) => tally.refused),
+    perSecond((tally) => tally.timedOut + tally.failed),
+    whole(median(rounds.flatMap((one) => one[guard].tookMs))),
+    percent(median(goodputRatios(rounds, guard))),
+  ];
+}
+
+export function httpMarkdown({ startedAt, machine, throughput, overload }: HttpRun): string {
+  const spread = spreadRatio(throughput.map((one) => one.bare.perSecond));
+  return [
+    `${startedAt.slice(0, 10)}, ${machineText(machine)}; medians of ${throughput.length} and ${overload.length} rounds. The bare server's throughput varies by ± ${percent(spread)} from round to round.`,
+    'A request to an upstream on loopback, 32 connections:',
+    table(
+      ['server', 'requests/s', 'p99 ms', 'CPU µs a request', 'throughput lost', 'over the rounds', 'CPU time gained'],
+      GUARDS.map((guard) => throughputRow(throughput, guard)),
+    ),
+    '3 × overload, about 4 ms of CPU a request, clients that wait 1 s; per second:',
+    table(
+      ['server', 'capacity', 'offered', 'answered in time', 'refused', 'timed out', 'median ms', 'goodput of capacity'],
+      (['bare', 'guarded'] as const).map((guard) => overloadRow(overload, guard)),
+    ),
+  ].join('\n\n');
+}
