@@ -1,7 +1,7 @@
 import { AbortScope } from '../core/abort.js';
 import { abortableOf, type Context, derive, deriveAbortable, type Init } from '../core/context.js';
 import { isRejected, TimeoutError } from '../core/errors.js';
-import { type Pipeline, pipeline } from '../core/pipeline.js';
+import { pipeline } from '../core/pipeline.js';
 import type { Next, Policy } from '../core/policy.js';
 import type { Random } from '../core/random.js';
 import type { ServicePlan } from './plan.js';
@@ -18,9 +18,8 @@ export class Caller {
   readonly #timeline: Timeline;
   readonly #random: Random;
   readonly #env: ClientEnv;
+  /** The time limit and the retries around the guard; undefined = nothing of all that. */
   readonly #pipeline: SimulatedPipeline | undefined;
-  /** The time limit and the retries; undefined = there are none. */
-  readonly #careless: Pipeline | undefined;
   #turn = 0;
 
   constructor(
@@ -36,14 +35,17 @@ export class Caller {
     this.#timeline = timeline;
     this.#random = random;
     this.#env = env;
-    this.#pipeline = guard;
-    if (plan.retries === 0 && plan.timeoutMs === Infinity) return;
-    const careless: Policy = {
-      name: 'client',
-      clock: timeline.clock,
-      run: (ctx, next) => this.#tryAll(ctx, next),
-    };
-    this.#careless = pipeline(careless);
+    const { clock } = timeline;
+    const careless: Policy[] = [];
+    if (plan.retries > 0) careless.push({ name: 'retries', clock, run: (ctx, next) => this.#retry(ctx, next) });
+    if (plan.timeoutMs < Infinity)
+      careless.push({ name: 'timeout', clock, run: (ctx, next) => this.#limit(ctx, next) });
+    this.#pipeline = careless.length === 0 ? guard : pipeline(...careless, ...((guard?.policies ?? []) as Policy[]));
+  }
+
+  /** Whether a call may have to wait for promises before it is sent. */
+  get guarded(): boolean {
+    return this.#pipeline !== undefined;
   }
 
   /** `init` is the context of the work that makes the call, or what is known of the call where there is none. */
@@ -52,34 +54,32 @@ export class Caller {
       onTry();
       return this.#send(ctx);
     };
-    const guarded = (ctx: Init<Context>): Promise<unknown> =>
-      this.#pipeline === undefined ? send(ctx as Context) : this.#pipeline.execute(send, ctx);
-    return this.#careless === undefined ? guarded(init) : this.#careless.execute(guarded, init);
+    return this.#pipeline === undefined ? send(init as Context) : this.#pipeline.execute(send, init);
   }
 
-  async #tryAll<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+  async #retry<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     const { retries, retryDelayMs } = this.#plan;
     const abortable = abortableOf(ctx);
-    for (let attempt = 0; ; attempt++) {
+    let current = ctx;
+    for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#try(derive(ctx, { attempt, startedAt: ctx.clock.now() }), next);
+        return await next(current);
       } catch (error) {
-        if (attempt >= retries || isRejected(error) || abortable?.aborted) throw error;
+        if (attempt > retries || isRejected(error) || abortable?.aborted) throw error;
       }
       const delayMs = retryDelayMs(this.#infoOf(ctx), this.#random);
       if (delayMs > 0) await new Promise<void>((resolve) => void ctx.clock.setTimer(resolve, delayMs));
       if (abortable?.aborted) throw abortable.reason;
+      current = derive(ctx, { attempt, startedAt: ctx.clock.now() } as Partial<C>);
     }
   }
 
-  #try<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+  #limit<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     const { timeoutMs } = this.#plan;
-    if (timeoutMs === Infinity) return next(ctx);
     const outer = abortableOf(ctx);
     const scope = new AbortScope();
-    const limited = derive(deriveAbortable(ctx, scope), {
-      deadline: Math.min(ctx.deadline, ctx.startedAt + timeoutMs),
-    });
+    const deadline = Math.min(ctx.deadline, ctx.startedAt + timeoutMs);
+    const limited = derive(deriveAbortable(ctx, scope), { deadline } as Partial<C>);
     return new Promise<R>((resolve, reject) => {
       const give = (error: unknown): void => {
         end();
@@ -96,7 +96,7 @@ export class Caller {
         outer?.remove(onOuterAbort);
       };
       outer?.add(onOuterAbort);
-      next(limited as C).then(
+      next(limited).then(
         (value) => {
           end();
           resolve(value);

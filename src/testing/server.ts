@@ -154,7 +154,7 @@ export class Server {
 
   #start(work: Work): void {
     this.#working.add(work);
-    this.#timeline.wake();
+    if (this.pipeline !== undefined) this.#timeline.wake();
     this.#guarded(work).then(
       () => this.#finish(work, undefined),
       (error: unknown) => this.#fail(work, error),

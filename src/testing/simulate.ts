@@ -105,7 +105,7 @@ class Simulation {
 
   /** A pipeline that lives in the simulation's time, and whose policies the report follows. */
   #linked(owner: string, given: SimulatedPipeline): SimulatedPipeline {
-    if (typeof given?.execute !== 'function' || !Array.isArray(given.policies)) {
+    if (!Array.isArray(given?.policies) || typeof given.execute !== 'function') {
       throw new TypeError(`simulate: ${owner}: pipeline must return a pipeline`);
     }
     const { clock } = this.#timeline;
@@ -194,7 +194,7 @@ class Simulation {
   async #offer(load: LoadPlan, random: Random, caller: Caller): Promise<void> {
     const info = this.#infoOf(load, random);
     const offered = this.#meter.offer(info);
-    this.#timeline.wake();
+    if (caller.guarded) this.#timeline.wake();
     const { tier, key, cost } = info;
     try {
       await caller.call({ tier, key, cost }, offered.onTry);

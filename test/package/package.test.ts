@@ -79,7 +79,7 @@ const API: Record<string, string[]> = {
   'evenkeel/priority': ['levelOf', 'tierFrom', 'tierShedder'],
   'evenkeel/rate-limiter': ['keyedRateLimiter', 'rateLimitHeaders', 'rateLimiter'],
   'evenkeel/retry': RETRY,
-  'evenkeel/testing': ['manualClock', 'seededRandom'],
+  'evenkeel/testing': ['compareReports', 'isBackendError', 'manualClock', 'seededRandom', 'simulate'],
 };
 const SUBPATHS = Object.keys(API);
 
