@@ -1,11 +1,14 @@
-const SIZE = 1_000;
-
-/** The latest 1,000 response times, in order: a quantile of them is exact, and costs nothing to ask for. */
+/** The latest `size` response times, in order: a quantile of them is exact, and costs nothing to ask for. */
 export class ResponseTimes {
-  readonly #latest = new Float64Array(SIZE);
-  readonly #sorted = new Float64Array(SIZE);
+  readonly #latest: Float64Array;
+  readonly #sorted: Float64Array;
   #next = 0;
   #count = 0;
+
+  constructor(size: number) {
+    this.#latest = new Float64Array(size);
+    this.#sorted = new Float64Array(size);
+  }
 
   get count(): number {
     return this.#count;
@@ -14,9 +17,9 @@ export class ResponseTimes {
   add(ms: number): void {
     const sorted = this.#sorted;
     const to = this.#place(ms);
-    const free = this.#count < SIZE ? this.#count++ : this.#place(this.#latest[this.#next] as number);
+    const free = this.#count < sorted.length ? this.#count++ : this.#place(this.#latest[this.#next] as number);
     this.#latest[this.#next] = ms;
-    this.#next = (this.#next + 1) % SIZE;
+    this.#next = (this.#next + 1) % sorted.length;
     if (to > free) {
       sorted.copyWithin(free, free + 1, to);
       sorted[to - 1] = ms;
