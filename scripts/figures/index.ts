@@ -1,6 +1,8 @@
 import { outageChart, overloadChart } from './breaker.js';
 import { followChart } from './concurrency.js';
 import { deadlineChart } from './deadline.js';
+import { failoverChart } from './failover.js';
+import { hedgeChart } from './hedge.js';
 import { windowChart } from './rate-limiter.js';
 import { tiersChart } from './tiers.js';
 import { limitChart, slowDownChart } from './timeout.js';
@@ -14,5 +16,7 @@ export const figures = async (): Promise<Record<string, string>> => ({
   'dynamic-timeout-limit.svg': limitChart(),
   'rate-limiter-window.svg': windowChart(),
   'deadline-trap.svg': deadlineChart(),
+  'failover-window.svg': await failoverChart(),
+  'hedge-tail.svg': await hedgeChart(),
   'tiers-overload.svg': tiersChart(),
 });
