@@ -39,7 +39,14 @@ export interface Chart {
   subtitle: string;
   /** What the picture shows, for those who cannot see it. */
   summary: string;
-  x: { label: string; min: number; max: number; ticks: readonly number[] };
+  x: {
+    label: string;
+    min: number;
+    max: number;
+    ticks: readonly number[];
+    /** What a tick is called. @default the number */
+    tickText?: (tick: number) => string;
+  };
   /** Stretches of the x axis that are shaded, with their names. */
   spans?: readonly { from: number; to: number; label: string }[];
   panels: readonly Panel[];
@@ -109,7 +116,7 @@ export function lineChart(chart: Chart): string {
 ${text(LEFT, 30, 'title', chart.title)}
 ${text(LEFT, 52, 'minor', chart.subtitle)}
 ${[...spans, ...chart.panels.map((panel, i) => drawPanel(panel, tops[i] as number, atX))].join('\n')}
-${x.ticks.map((tick) => text(atX(tick), bottom + 18, 'minor middle', tick.toLocaleString('en'))).join('\n')}
+${x.ticks.map((tick) => text(atX(tick), bottom + 18, 'minor middle', x.tickText?.(tick) ?? tick.toLocaleString('en'))).join('\n')}
 ${text(LEFT + PLOT_WIDTH, bottom + 36, 'minor end', x.label)}
 </svg>
 `;
