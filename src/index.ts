@@ -7,3 +7,4 @@ export * from './dynamic-timeout/index.js';
 export * from './priority/index.js';
 export * from './rate-limiter/index.js';
 export * from './retry/index.js';
+export * from './ring-buffer/index.js';

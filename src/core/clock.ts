@@ -49,3 +49,32 @@ export function sameClock(a: Clock, b: Clock): boolean {
 
 /** Milliseconds since 1970 by the host's calendar: for what hosts have to agree on, never for measuring. */
 export const wallTime = (): number => Date.now();
+
+/** hrtime counts from the same moment in all threads of a Node process; `performance.now` need not. */
+const host = globalThis as { process?: { hrtime?: { bigint?: () => bigint } } };
+
+function hostOffset(): number {
+  const hrtime = host.process?.hrtime?.bigint;
+  if (hrtime === undefined) return performance.timeOrigin;
+  let offset = 0;
+  let least = Infinity;
+  // A thread may be interrupted between the two: the shortest of a few tries counts.
+  for (let i = 0; i < 5; i++) {
+    const before = performance.now();
+    const at = Number(hrtime()) / 1e6;
+    const tookMs = performance.now() - before;
+    if (tookMs >= least) continue;
+    least = tookMs;
+    offset = at - before - tookMs / 2;
+  }
+  return offset;
+}
+
+/**
+ * What makes of this thread's `clock.now()` a time that can be compared with that of another thread, when both add their
+ * own. 0 for a clock other than the system's: what is passed to two threads has to agree by itself.
+ */
+export function threadOffset(clock: Clock): number {
+  // So coarse that adding it to a number of whole ms, and taking it off again, changes nothing.
+  return SYSTEM in clock ? Math.round(hostOffset() * 1024) / 1024 : 0;
+}

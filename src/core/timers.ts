@@ -143,6 +143,23 @@ export class HostTimers {
   }
 }
 
+/**
+ * Keeps the host's event loop alive while somebody waits for another thread: the one use of a timer that does, since a
+ * wait that only another thread can end (`Atomics.waitAsync`) is no reason for the host to stay.
+ */
+export class HostHold {
+  #host: ReturnType<typeof setInterval> | undefined;
+
+  hold(): void {
+    this.#host ??= setInterval(() => {}, MAX_DELAY_MS);
+  }
+
+  release(): void {
+    clearInterval(this.#host);
+    this.#host = undefined;
+  }
+}
+
 /** Resolves once every promise chain that can go on now has done so: one turn of the host's event loop. */
 export function hostTurn(): Promise<void> {
   return new Promise((resolve) => {

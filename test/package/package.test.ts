@@ -39,10 +39,12 @@ const RETRY = [
   'retryWindow',
   'tokenBudget',
 ];
+const RING = ['createRing', 'ringReader', 'ringWriter'];
 const API: Record<string, string[]> = {
   evenkeel: [
     ...CORE,
     ...RETRY,
+    ...RING,
     'balancer',
     'checkpoint',
     'circuitBreaker',
@@ -79,6 +81,7 @@ const API: Record<string, string[]> = {
   'evenkeel/priority': ['levelOf', 'tierFrom', 'tierShedder'],
   'evenkeel/rate-limiter': ['keyedRateLimiter', 'rateLimitHeaders', 'rateLimiter'],
   'evenkeel/retry': RETRY,
+  'evenkeel/ring-buffer': RING,
   'evenkeel/testing': ['compareReports', 'isBackendError', 'manualClock', 'seededRandom', 'simulate'],
 };
 const SUBPATHS = Object.keys(API);
