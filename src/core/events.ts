@@ -30,7 +30,7 @@ export type ResilienceEvent =
   /** A call failed, and is answered by the fallback's function. */
   | { type: 'fallback'; policy: string; at: number }
   /** A worker of a set has died; another takes its place. */
-  | { type: 'worker_exit'; policy: string; at: number; set: string; end: 'crash' | 'timeout' | 'start_timeout' }
+  | { type: 'worker_exit'; policy: string; at: number; set: string; end: 'exit' | 'timeout' | 'start_timeout' }
   /** A message has killed `kills` workers of its set, and is not tried again. */
   | { type: 'message_set_aside'; policy: string; at: number; set: string; kills: number };
 

@@ -20,6 +20,25 @@ export interface Entry {
   kills: number;
 }
 
+/** What can be seen of a set's workers. */
+export interface Workers {
+  /** How many messages have been claimed. */
+  readIndex(): number;
+  /** The claims of those that are not proven dead, the phase of each read before its place. */
+  living(): readonly Claim[];
+  /** Takes out all messages that were answered, also by the dead. */
+  drain(): void;
+}
+
+/** What {@link Ledger.unheld} finds. */
+export interface Unheld<E> {
+  /** What the dead worker held. */
+  held: E | undefined;
+  orphans: E[];
+  /** Whether that is all: a living worker may be about to name one of the messages, so look again soon. */
+  certain: boolean;
+}
+
 export class Ledger<E extends Entry> {
   // In the order of places: what is sent again goes to the end, with a new place.
   readonly #entries = new Map<number, E>();
@@ -60,32 +79,31 @@ export class Ledger<E extends Entry> {
     return all;
   }
 
-  /** Takes out the message that a dead worker held, if any. Its replies have been taken out before. */
-  heldBy({ phase, place }: Claim): E | undefined {
-    return phase >= Phase.CLAIMED ? this.take(place) : undefined;
-  }
-
   /**
-   * Takes out the messages that were claimed, as the ring's read index says, and that no living worker holds: whoever
-   * claimed them died before it could say so. `undefined` = not certain yet, since a living worker is claiming just now.
+   * Takes out the messages that nobody works on any more: the one that the dead worker `dead` held, and those that were
+   * claimed, as the ring's read index says, but that no worker has named: who claimed them died before it could.
    *
-   * The order matters: `readIndex` must be read first, then the claims, then the replies, which have been taken out. So a
-   * worker that held one of these messages either still says so, or has answered it.
+   * The order is what makes it certain. The read index first, then the claims, then the replies: so a living worker that had
+   * claimed one of these messages by then either still says that it holds it, or has answered it, or is claiming.
    */
-  orphans(readIndex: number, living: readonly Claim[]): E[] | undefined {
-    const held = new Set<number>();
+  unheld(workers: Workers, dead?: Claim): Unheld<E> {
+    const readIndex = workers.readIndex();
+    const living = workers.living();
+    workers.drain();
+    const held = dead !== undefined && dead.phase >= Phase.CLAIMED ? this.take(dead.place) : undefined;
+    const named = new Set<number>();
     let claiming = false;
     for (const { phase, place } of living) {
-      if (phase >= Phase.CLAIMED) held.add(this.#whole(place));
+      if (phase >= Phase.CLAIMED) named.add(this.#whole(place));
       else if (phase === Phase.CLAIMING) claiming = true;
     }
     const orphans: number[] = [];
     for (const place of this.#entries.keys()) {
       if (place >= readIndex) break;
-      if (!held.has(place)) orphans.push(place);
+      if (!named.has(place)) orphans.push(place);
     }
-    if (claiming && orphans.length > 0) return undefined;
-    return orphans.map((place) => this.take(place) as E);
+    if (claiming && orphans.length > 0) return { held, orphans: [], certain: false };
+    return { held, orphans: orphans.map((place) => this.take(place) as E), certain: true };
   }
 
   /** A place from its low 32 bits: the newest that has been given out and has them. */

@@ -27,7 +27,7 @@ export interface SetsOptions<S extends string = string> extends Pick<CommonOptio
   capacity?: number;
   /** The longest message, in bytes. Whole, 1 to 2^24. @default 1024 */
   messageBytes?: number;
-  /** The longest answer, in bytes. Whole, 16 to 2^24. @default messageBytes */
+  /** The longest answer, in bytes. Whole, 16 to 2^24. @default messageBytes, or 64 */
   replyBytes?: number;
   /** A message is set aside once it has killed so many workers; up to then it is tried again. Whole, ≥ 1. @default 2 */
   maxKills?: number;
@@ -82,7 +82,7 @@ class WorkerSets implements Sets {
       workerOptions: readWorkerOptions(read),
       capacity,
       messageBytes,
-      replyBytes: read.number('replyBytes', messageBytes, { min: 16, max: 2 ** 24 - 64, integer: true }),
+      replyBytes: read.number('replyBytes', Math.max(messageBytes, 64), { min: 16, max: 2 ** 24 - 64, integer: true }),
       messageTimeoutMs: read.number('messageTimeoutMs', 10_000, { above: 0 }),
       maxAgeMs: read.number('maxAgeMs', Infinity, { above: 0, infinite: true }),
       maxKills: read.number('maxKills', 2, { min: 1, integer: true }),

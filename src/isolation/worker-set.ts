@@ -5,7 +5,7 @@ import { rejectSoon } from '../core/settle.js';
 import { createRing, type RingWriter, ringWriter } from '../ring-buffer/index.js';
 import { Call, type CallOwner, type Outcome } from './call.js';
 import { MessageLostError } from './errors.js';
-import { Ledger } from './ledger.js';
+import { type Claim, Ledger, type Workers } from './ledger.js';
 import { Answer, errorOf, Header, Phase, REPLY_HEADER_BYTES, REQUEST_HEADER_BYTES, sharedClock } from './protocol.js';
 import { type SlotOwner, type WorkerEnd, type WorkerSettings, WorkerSlot } from './worker-slot.js';
 
@@ -47,7 +47,7 @@ export interface SetSettings extends WorkerSettings {
 }
 
 /** One ring, its workers, and what becomes of each call. */
-export class WorkerSet implements SlotOwner, CallOwner {
+export class WorkerSet implements SlotOwner, CallOwner, Workers {
   readonly name: string;
   readonly clock: Clock;
   readonly requests: SharedArrayBuffer;
@@ -122,12 +122,20 @@ export class WorkerSet implements SlotOwner, CallOwner {
   died(slot: WorkerSlot, end: WorkerEnd, error: unknown): void {
     this.#counts.restarts++;
     this.#tell({ type: 'worker_exit', policy: this.#settings.name, at: this.clock.now(), set: this.#set, end });
-    const { claim } = slot;
-    this.#recover(() => {
-      const held = this.#ledger.heldBy(claim);
-      if (held !== undefined) this.#again(held, claim.phase === Phase.HANDLING, error);
-    });
+    this.#recover(slot.claim, error);
     if (this.#orphaned) this.#lookIn(1);
+  }
+
+  readIndex(): number {
+    return this.#ledger.nextPlace - this.#ring.stats().unread;
+  }
+
+  living(): Claim[] {
+    return this.#slots.filter((slot) => slot.alive).map((slot) => slot.claim);
+  }
+
+  drain(): void {
+    for (const slot of this.#slots) slot.drain();
   }
 
   ended(outcome: Outcome): void {
@@ -136,7 +144,7 @@ export class WorkerSet implements SlotOwner, CallOwner {
   }
 
   snapshot(): SetSnapshot {
-    const readIndex = this.#readIndex();
+    const readIndex = this.readIndex();
     let queued = 0;
     let oldestAgeMs = 0;
     const now = this.clock.now();
@@ -189,19 +197,12 @@ export class WorkerSet implements SlotOwner, CallOwner {
     call.fail('setAside', new MessageLostError(this.name, 'set_aside', call.kills, error));
   }
 
-  /** Sends again what nobody holds any more; the order of the steps is what `Ledger.orphans` asks for. */
-  #recover(first?: () => void): void {
-    const readIndex = this.#readIndex();
-    const living = this.#slots.filter((slot) => slot.alive).map((slot) => slot.claim);
-    for (const slot of this.#slots) slot.drain();
-    first?.();
-    const orphans = this.#ledger.orphans(readIndex, living);
-    this.#orphaned = orphans === undefined;
-    for (const call of orphans ?? []) this.#again(call, false, undefined);
-  }
-
-  #readIndex(): number {
-    return this.#ledger.nextPlace - this.#ring.stats().unread;
+  /** Sends again what nobody works on any more. */
+  #recover(dead?: Claim, error?: unknown): void {
+    const { held, orphans, certain } = this.#ledger.unheld(this, dead);
+    this.#orphaned = !certain;
+    if (held !== undefined) this.#again(held, dead?.phase === Phase.HANDLING, error);
+    for (const call of orphans) this.#again(call, false, error);
   }
 
   #refuse(reason: Reason): Promise<never> {
@@ -240,7 +241,7 @@ export class WorkerSet implements SlotOwner, CallOwner {
 
   /** Those that no worker may ever come to. */
   #dropOld(now: number): void {
-    const readIndex = this.#readIndex();
+    const readIndex = this.readIndex();
     for (const [place, call] of this.#ledger.entries()) {
       if (place >= readIndex && call.pending && now >= call.expiresAt) {
         call.fail('droppedByAge', this.#rejection('too_old'));

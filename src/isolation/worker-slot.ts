@@ -5,8 +5,8 @@ import { createRing, type RingReader, ringReader } from '../ring-buffer/index.js
 import type { Claim } from './ledger.js';
 import { CONNECTION, type Connection, Phase, REPLY_HEADER_BYTES, WorkerStatus } from './protocol.js';
 
-/** Why a worker ended. */
-export type WorkerEnd = 'crash' | 'timeout' | 'start_timeout';
+/** Why a worker ended: of itself or by an error, at one message for too long, or before it was ready. */
+export type WorkerEnd = 'exit' | 'timeout' | 'start_timeout';
 
 /** What every worker of all sets is started with. */
 export interface WorkerSettings {
@@ -41,7 +41,7 @@ export class WorkerSlot {
   #status = new WorkerStatus();
   #replies: RingReader | undefined;
   #startedAt = 0;
-  #end: WorkerEnd = 'crash';
+  #end: WorkerEnd = 'exit';
   /** Deaths of workers that had not lived long. */
   #quickDeaths = 0;
   #restart: TimerHandle;
@@ -98,7 +98,7 @@ export class WorkerSlot {
 
   /** Ends the worker if it has been at one message, or at its start, for too long. */
   checkTime(clockNow: number, sharedNow: number, messageTimeoutMs: number): void {
-    if (!this.alive || this.#end !== 'crash') return;
+    if (!this.alive || this.#end !== 'exit') return;
     const { phase, place, beganAt } = this.#status;
     if (phase === Phase.STARTING) {
       if (clockNow - this.#startedAt >= this.#settings.startTimeoutMs) this.#kill('start_timeout');
@@ -126,7 +126,7 @@ export class WorkerSlot {
     const { worker, workerOptions, capacity, messageBytes, replyBytes, clock } = this.#settings;
     const replies = createRing({ capacity, slotBytes: REPLY_HEADER_BYTES + replyBytes, maxReaders: 1 });
     this.#status = new WorkerStatus();
-    this.#end = 'crash';
+    this.#end = 'exit';
     this.#startedAt = clock.now();
     const connection: Connection = {
       requests: this.#owner.requests,
