@@ -3,6 +3,7 @@
  * value and what is allowed. A new primitive joins by one line of FACTORIES.
  */
 import {
+  balancer,
   circuitBreaker,
   concurrencyLimiter,
   deadline,
@@ -45,11 +46,21 @@ interface Factory {
   update?: Options;
 }
 
+/** A balancer and its policy in one, with two instances masked, so that all settings show. */
+const withPolicy = (options: never): Policy => {
+  const made = balancer(options);
+  made.update({ minRequests: 8, probeIntervalMs: 500, panicRatio: 1 });
+  for (let i = 0; i < 10; i++) made.report(i % 2 ? 'a' : 'b', 'failure', 0);
+  const { update, snapshot } = made;
+  return Object.assign(made.policy(), { update: update.bind(made), snapshot: snapshot.bind(made) }) as never;
+};
+
 const COMMON = { name: 'name', clock: 'clock', random: 'function', observer: 'function', classify: 'function' };
 const GATE = { ...COMMON, mode: 'enforce | shadow | off', captureStack: 'boolean' };
 
 // biome-ignore format: one line a factory
 const FACTORIES: Record<string, Factory> = {
+  balancer: { make: withPolicy, valid: { instances: ['a', 'b', 'c', 'd', 'e', 'f', 'g'] }, rules: { instances: 'instances', weightOf: 'function', choice: 'smooth | latency', consecutiveFailures: 'whole ≥ 1', minRequests: 'whole ≥ 1', maskRatio: '≥ 0 ≤ 1', healthyRatio: '> 0 ≤ 1', probeRatio: '≥ 0 ≤ 1', probeIntervalMs: '> 0', probe: 'function', ramp: 'linear | exponential', rampMs: '≥ 0', panicRatio: '≥ 0 ≤ 1', slowStart: 'boolean', ...COMMON }, update: { consecutiveFailures: 2, minRequests: 1, maskRatio: 0.1, healthyRatio: 0.1, probeRatio: 1, probeIntervalMs: 50, ramp: 'exponential', rampMs: 0, panicRatio: 0.1 } },
   concurrencyLimiter: { make: concurrencyLimiter, valid: {}, rules: { windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', load: 'function', loadThreshold: '≥ 0 ≤ 1', coolDownMs: '≥ 0', minLimit: 'whole ≥ 1', maxLimit: 'infinite ≥ 2', headroomRatio: '≥ 0.01 ≤ 1', drainRatio: '≥ 0.05 ≤ 0.5', precisionRatio: '≥ 0.01 ≤ 1', tierRatios: 'four numbers', queue: 'object', ...GATE } },
   processLoad: { make: processLoad, valid: {}, rules: { clock: 'clock', sampleMs: '> 0', smoothingMs: '≥ 0', sources: 'object' } },
   circuitBreaker: { make: circuitBreaker, valid: {}, rules: { k: '≥ 1', windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', minRequests: '≥ 0', recovery: 'fast | sre', ...GATE }, update: { k: 50, minRequests: 1_000, mode: 'off' } },
@@ -82,6 +93,10 @@ const wrongTypes = (allowed: RegExp, ...values: unknown[]): Bad[] =>
   values.map((value) => ({ value, error: TypeError, allowed }));
 
 const KINDS: Record<string, Bad[]> = {
+  instances: [
+    ...wrongTypes(/an array of distinct instances/, 5, null, 'a', {}, FUNCTION),
+    { value: ['a', 'a'], error: RangeError, allowed: /an array of distinct instances/ },
+  ],
   counter: badWords('counter'),
   name: wrongTypes(/a string/, 5, null, '', {}, FUNCTION),
   function: wrongTypes(/a function/, 5, null, 'random', {}),

@@ -21,7 +21,7 @@ export interface BalancerOptions<T> extends CommonOptions {
   minRequests?: number;
   /** A smaller success ratio than this masks an instance, 0 to 1; 0 = none does. @default 0.5 */
   maskRatio?: number;
-  /** From this success ratio on an instance has its full weight, > 0 to 1, ≥ maskRatio. @default 0.98 */
+  /** From this success ratio on an instance has its full weight, > 0 to 1. @default 0.98 */
   healthyRatio?: number;
   /** The share of the users' calls that may be probes, beyond one each `probeIntervalMs`; 0 to 1. @default 0.001 */
   probeRatio?: number;
@@ -61,12 +61,11 @@ export interface Settings extends HealthSettings {
 }
 
 export function readSettings(read: OptionReader): Settings {
-  const healthyRatio = read.number('healthyRatio', 0.98, { above: 0, max: 1 });
   return {
     consecutiveFailures: read.number('consecutiveFailures', 5, { min: 1, integer: true }),
     minRequests: read.number('minRequests', 20, { min: 1, integer: true }),
-    healthyRatio,
-    maskRatio: read.number('maskRatio', 0.5, { min: 0, max: healthyRatio }),
+    maskRatio: read.number('maskRatio', 0.5, { min: 0, max: 1 }),
+    healthyRatio: read.number('healthyRatio', 0.98, { above: 0, max: 1 }),
     probeRatio: read.number('probeRatio', 0.001, { min: 0, max: 1 }),
     probeIntervalMs: read.number('probeIntervalMs', 5_000, { above: 0 }),
     ramp: read.oneOf('ramp', 'linear', ['linear', 'exponential']),

@@ -276,8 +276,8 @@ describe('update', () => {
 
   it('is all or nothing', () => {
     const pool = balancer({ instances: ['a', 'b'], name: 'pool', clock: manualClock() });
-    expect(() => pool.update({ consecutiveFailures: 1, maskRatio: 0.99 })).toThrow(
-      'pool.update: maskRatio must be a finite number ≥ 0 and ≤ 0.98, got 0.99',
+    expect(() => pool.update({ consecutiveFailures: 1, maskRatio: 1.1 })).toThrow(
+      'pool.update: maskRatio must be a finite number ≥ 0 and ≤ 1, got 1.1',
     );
     pool.report('a', 'failure', 0);
     expect(stateOf(pool, 'a')).toBe('up');
