@@ -74,6 +74,14 @@ const slowerThanPlus = (path: string, id: string, floorId: string, bound: number
   isAtMost: true,
 });
 
+const nanoseconds = (path: string, id: string, bound: number): Target => ({
+  path,
+  text: `≤ ${bound} ns a call`,
+  measure: (run) => find(run, id)?.nsByRound,
+  bound,
+  isAtMost: true,
+});
+
 const success = 'breaker success / evenkeel';
 
 export const targets: Target[] = [
@@ -115,6 +123,10 @@ export const targets: Target[] = [
     1.2,
     20,
   ),
+  nanoseconds('balancer, 3 instances', 'balancer, pick + report / evenkeel, 3', 200),
+  // log 1,000 / log 3, and log 100 / log 3.
+  slower('balancer, 100', 'balancer, pick + report / evenkeel, 100', 'balancer, pick + report / evenkeel, 3', 4.2),
+  slower('balancer, 1,000', 'balancer, pick + report / evenkeel, 1000', 'balancer, pick + report / evenkeel, 3', 6.3),
   faster('five policies', 'five policies / evenkeel', 'five policies / opossum, breaker, timeout, capacity', 3),
   faster(
     'five policies',

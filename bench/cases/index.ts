@@ -1,5 +1,6 @@
 import type { Group } from '../case.js';
 import { admissionRefusal, admissionSuccess } from './admission.js';
+import { balancerPick } from './balancer.js';
 import { breakerAndTimeout } from './breaker-and-timeout.js';
 import { breakerRefusal } from './breaker-refusal.js';
 import { breakerSuccess } from './breaker-success.js';
@@ -20,6 +21,7 @@ export const groups: Group[] = [
   rateLimitKeys,
   concurrencyPermit,
   concurrencySuccess,
+  balancerPick,
   fivePolicies,
   admissionSuccess,
   admissionRefusal,
