@@ -13,6 +13,7 @@ const PEERS = [
   'mollitia',
   'opossum',
   'p-limit',
+  'p-retry',
   'p-timeout',
   'rate-limiter-flexible',
 ];

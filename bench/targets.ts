@@ -123,6 +123,8 @@ export const targets: Target[] = [
     1.2,
     20,
   ),
+  slower('retry, success', 'retry success / evenkeel, the policy alone', 'retry success / fn().then(ok, fail)', 1.1),
+  faster('retry, success', 'retry success / evenkeel, the policy alone', 'retry success / cockatiel', 2.5),
   nanoseconds('balancer, 3 instances', 'balancer, pick + report / evenkeel, 3', 200),
   // log 1,000 / log 3, and log 100 / log 3.
   slower('balancer, 100', 'balancer, pick + report / evenkeel, 100', 'balancer, pick + report / evenkeel, 3', 4.2),

@@ -8,6 +8,7 @@ import { concurrencyPermit, concurrencySuccess } from './concurrency-limiter.js'
 import { fivePolicies } from './five-policies.js';
 import { rateLimitAdmitted, rateLimitRefused } from './rate-limiter.js';
 import { rateLimitKeys } from './rate-limiter-keys.js';
+import { retrySuccess } from './retry.js';
 import { timeoutSuccess, timeoutWithOthers } from './timeout-success.js';
 
 export const groups: Group[] = [
@@ -21,6 +22,7 @@ export const groups: Group[] = [
   rateLimitKeys,
   concurrencyPermit,
   concurrencySuccess,
+  retrySuccess,
   balancerPick,
   fivePolicies,
   admissionSuccess,

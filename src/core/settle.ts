@@ -20,6 +20,19 @@ export function callNext<C, R>(ctx: C, next: (ctx: C) => Promise<R>): Promise<R>
   }
 }
 
+const { then } = Promise.prototype;
+
+/** `promise.then(…)`, past a `then` of its own, which could call back twice; `call` for all would take 4 ns more. */
+export function whenSettled<T, R>(
+  promise: Promise<T>,
+  onValue: ((value: T) => R | Promise<R>) | undefined,
+  onError: (error: unknown) => R | Promise<R>,
+): Promise<R> {
+  return (
+    promise.then === then ? promise.then(onValue, onError) : then.call(promise, onValue as never, onError)
+  ) as Promise<R>;
+}
+
 /**
  * Settles as `promise` does, or rejects with the abort's reason as soon as `scope` aborts. The listener is gone once
  * either has happened, and a late rejection of `promise` is handled.

@@ -12,7 +12,7 @@ import { notify, type Observer } from '../core/events.js';
 import { judge } from '../core/gate.js';
 import type { Classify, CommonOptions, Next, Policy, Verdict } from '../core/policy.js';
 import type { Random } from '../core/random.js';
-import { callNext } from '../core/settle.js';
+import { callNext, whenSettled } from '../core/settle.js';
 import { checkNumber, OptionReader } from '../core/validate.js';
 import { type Backoff, exponentialBackoff } from './backoff.js';
 import { type RetryBudget, readBudget } from './budget.js';
@@ -87,8 +87,6 @@ function sleep(clock: Clock, ms: number, abortable: Abortable | undefined): Prom
   });
 }
 
-const { then } = Promise.prototype;
-
 type Limits = Required<RetryUpdate>;
 
 const readLimits = (read: OptionReader): Limits => ({
@@ -144,9 +142,10 @@ class BudgetedRetry implements Retry {
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     this.#budget.onRequest(ctx.startedAt);
     const onValue =
-      this.#classify === undefined ? this.#onValue : (value: R) => this.#firstDone(ctx, next, true, value);
-    const onError = (error: unknown) => this.#firstDone(ctx, next, false, error);
-    return then.call(callNext(ctx, next), onValue, onError) as Promise<R>;
+      this.#classify === undefined
+        ? (this.#onValue as ((value: R) => R) | undefined)
+        : (value: R) => this.#firstDone(ctx, next, true, value);
+    return whenSettled(callNext(ctx, next), onValue, (error) => this.#firstDone(ctx, next, false, error));
   }
 
   #firstDone<C extends Context, R>(ctx: C, next: Next<C, R>, ok: boolean, result: unknown): R | Promise<R> {
@@ -215,7 +214,8 @@ class BudgetedRetry implements Retry {
       if (startedAt >= ctx.deadline) return undefined;
       const again = derive<Context>(ctx, { attempt, startedAt }) as C;
       this.#retries++;
-      const ended = await callNext(again, next).then(
+      const ended = await whenSettled(
+        callNext(again, next),
         (result) => this.#ended(again, true, result),
         (error: unknown) => this.#ended(again, false, error),
       );

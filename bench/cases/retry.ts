@@ -1,0 +1,50 @@
+import { retry as cockatiel, ExponentialBackoff, handleAll } from 'cockatiel';
+import { type Context, type Next, pipeline, retry } from 'evenkeel';
+import pRetry from 'p-retry';
+import type { Group } from '../case.js';
+import { thenAndClockFloor, thenFloor } from './floors.js';
+
+/** A retry around a callee that answers at once. */
+export const retrySuccess: Group = {
+  name: 'retry success',
+  cases: [
+    thenFloor,
+    thenAndClockFloor,
+    {
+      name: 'evenkeel',
+      kind: 'ours',
+      floor: thenAndClockFloor.name,
+      setup({ up }) {
+        const guarded = pipeline(retry());
+        return () => guarded.execute(up);
+      },
+    },
+    {
+      // What the policy itself takes: the clock is read and the context made by the pipeline, once for all of its policies.
+      name: 'evenkeel, the policy alone',
+      kind: 'ours',
+      async setup({ up }) {
+        const policy = retry();
+        const ctx = await pipeline().execute((given) => given);
+        const next = up as Next<Context, unknown>;
+        return () => policy.run(ctx, next);
+      },
+    },
+    {
+      name: 'cockatiel',
+      kind: 'peer',
+      setup({ up }) {
+        const policy = cockatiel(handleAll, { maxAttempts: 1, backoff: new ExponentialBackoff() });
+        return () => policy.execute(up);
+      },
+    },
+    {
+      name: 'p-retry',
+      kind: 'peer',
+      setup:
+        ({ up }) =>
+        () =>
+          pRetry(up, { retries: 1 }),
+    },
+  ],
+};
