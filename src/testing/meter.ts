@@ -113,17 +113,21 @@ export class OfferedCall {
     }
   }
 
-  /** @throws the error itself when it is a mistake in the scenario's own code. */
-  failed(error: unknown): void {
+  /** Returns whether it is a mistake in the scenario's own code. */
+  failed(error: unknown): boolean {
     const reason = refusalOf(error);
     for (const tally of this.#tallies) {
       if (reason !== undefined) tally.refuse(reason);
       else if (isTimeout(error)) tally.timeouts++;
       else tally.errors++;
     }
-    if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError) throw error;
+    return isMistake(error);
   }
 }
+
+/** What code throws that is wrong in itself. */
+export const isMistake = (error: unknown): boolean =>
+  error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
 
 /** `circuit_open` by the client's own pipeline, `backend:too_old` by the back-end's; undefined = no refusal. */
 function refusalOf(error: unknown): string | undefined {
@@ -136,7 +140,7 @@ function refusalOf(error: unknown): string | undefined {
 /** Counts the offered calls, by the interval in which they were offered. */
 export class Meter {
   readonly intervals: Counted[] = [];
-  #current = new Counted(0, 0);
+  current = new Counted(0, 0);
   readonly #keys = new Set<string>();
   #offered = 0;
 
@@ -145,14 +149,14 @@ export class Meter {
   }
 
   begin(fromMs: number, toMs: number): Counted {
-    this.#current = new Counted(fromMs, toMs);
-    this.intervals.push(this.#current);
-    return this.#current;
+    this.current = new Counted(fromMs, toMs);
+    this.intervals.push(this.current);
+    return this.current;
   }
 
   offer(call: CallInfo): OfferedCall {
     this.#offered++;
-    const { all, tiers, keys } = this.#current;
+    const { all, tiers, keys } = this.current;
     const tallies = [all, tallyOf(tiers, call.tier)];
     if (call.key !== undefined) tallies.push(tallyOf(keys, this.#counted(call.key)));
     return new OfferedCall(tallies, call.atMs);

@@ -16,9 +16,12 @@ class Fields extends OptionReader {
     given: unknown,
     others: readonly string[] = [],
   ) {
-    const isObject = typeof given === 'object' && given !== null && !Array.isArray(given);
-    if (!isObject) invalid(path.replace(/: ([^:]*)$/, ''), path.split(': ').at(-1) as string, 'an object', given, true);
-    const plain = Object.entries(given as object).filter(([name]) => !others.includes(name));
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+      const cut = path.lastIndexOf(': ');
+      if (cut < 0) invalid(path, 'scenario', 'an object', given, true);
+      invalid(path.slice(0, cut), path.slice(cut + 2), 'an object', given, true);
+    }
+    const plain = Object.entries(given).filter(([name]) => !others.includes(name));
     super(path, Object.fromEntries(plain));
     this.#given = given as Record<string, unknown>;
   }
@@ -267,9 +270,9 @@ class ServiceReader {
   }
 
   #backend(owner: string, given: unknown): ServerPlan {
+    if (this.#open.has(given)) throw new TypeError(`${owner}: a back-end that calls itself`);
     const known = this.#backends.get(given);
     if (known !== undefined) return known;
-    if (this.#open.has(given)) throw new TypeError(`${owner}: a back-end that calls itself`);
     this.#open.add(given);
     const read = new Fields(owner, given, [...STATE, 'calls', 'schedule']);
     const name = read.name(this.servers.length === 0 ? 'backend' : `backend ${this.servers.length + 1}`);

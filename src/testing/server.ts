@@ -2,7 +2,7 @@ import { abortableOf, type Context, type Init, type Tier } from '../core/context
 import { isRejected } from '../core/errors.js';
 import type { Random } from '../core/random.js';
 import { backendError } from './backend-error.js';
-import { ServerTally } from './meter.js';
+import { isMistake, ServerTally } from './meter.js';
 import type { ServerPlan, ServerState } from './plan.js';
 import type { BackendError, CallInfo, SimulatedPipeline } from './scenario.js';
 import type { Timeline } from './timeline.js';
@@ -174,16 +174,28 @@ export class Server {
   async #serve(work: Work, ctx: Context | undefined): Promise<void> {
     work.begun = true;
     const { wire } = work;
-    const { serviceTimeMs, errorTimeMs, errorRatio, slowdown } = this.#state;
-    const call: CallInfo = { tier: wire.tier, key: wire.key, cost: wire.cost, atMs: this.#timeline.now() };
-    const ratio = errorRatio(call);
-    const fails = ratio > 0 && this.#random() < ratio;
-    const draw = fails ? (errorTimeMs ?? serviceTimeMs) : serviceTimeMs;
-    await this.#hold(work, draw(call, this.#random) * slowdown, ctx);
+    const { ms, fails } = this.#draw(wire);
+    await this.#hold(work, ms, ctx);
     if (fails) throw backendError('failed', this.name);
     const { tier, key, cost, deadline } = wire;
     const signal = work.controller?.signal;
     for (const next of this.calls) await next.call(ctx ?? { tier, key, cost, deadline, signal });
+  }
+
+  /** What becomes of a call, and how long that takes. */
+  #draw({ tier, key, cost }: Wire): { ms: number; fails: boolean } {
+    const { serviceTimeMs, errorTimeMs, errorRatio, slowdown } = this.#state;
+    const call: CallInfo = { tier, key, cost, atMs: this.#timeline.now() };
+    try {
+      const ratio = errorRatio(call);
+      const fails = ratio > 0 && this.#random() < ratio;
+      const draw = fails ? (errorTimeMs ?? serviceTimeMs) : serviceTimeMs;
+      return { ms: draw(call, this.#random) * slowdown, fails };
+    } catch (error) {
+      // Nothing else would have the promise's rejection be heard now.
+      this.#timeline.wake();
+      throw error;
+    }
   }
 
   /** A worker's time; ends early when the work is stopped or aborted. */
@@ -222,8 +234,7 @@ export class Server {
   /** What the caller gets to see of an error: a mistake in the scenario's own code as it is. */
   #remote(error: unknown, refused: boolean): unknown {
     if (isRejected(error)) return backendError('refused', this.name, error.reason, refused ? error.retryAfterMs : 0);
-    if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError) return error;
-    return backendError('failed', this.name);
+    return isMistake(error) ? error : backendError('failed', this.name);
   }
 
   #finish(work: Work, error: unknown): void {

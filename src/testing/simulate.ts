@@ -7,7 +7,7 @@ import { arrivalAfter } from './arrivals.js';
 import { Caller } from './caller.js';
 import { poissonGap } from './durations.js';
 import { makeReport } from './make-report.js';
-import { type Counted, Meter, type PolicyState, ServerTally } from './meter.js';
+import { Meter, type PolicyState, ServerTally } from './meter.js';
 import { type LoadPlan, type Plan, readScenario, type ServerPlan, type ServicePlan } from './plan.js';
 import { seededRandom } from './random.js';
 import type { Report } from './report.js';
@@ -65,13 +65,15 @@ class Simulation {
       server.pipeline = this.#linked(from.name, from.pipeline(env));
     }
     for (const { atMs, byMs } of plan.clockSteps) this.#timeline.at(atMs, () => this.#timeline.stepClock(byMs));
-    this.#begin(0);
+    this.#divide();
     for (const { load, random } of loads) this.#offerAll(load, random, caller);
   }
 
   async run(): Promise<Report> {
     await this.#timeline.run(this.#plan.durationMs);
     if (this.#mistake !== undefined) throw this.#mistake.error;
+    for (const server of this.#servers.values()) server.countInto(new ServerTally());
+    this.#end();
     const { name, seed, durationMs, intervalMs, servers } = this.#plan;
     const names = { backends: servers.map((server) => server.name), policies: this.#watched.map((one) => one.name) };
     return makeReport({ name, seed, durationMs, intervalMs }, names, this.#meter.intervals);
@@ -127,25 +129,33 @@ class Simulation {
     return pipeline(timed, ...(given.policies as Policy[]));
   }
 
-  /** Begins an interval of the report, and ends the one before. */
+  /** The report's intervals. They come first: what happens at a boundary belongs to what follows it. */
+  #divide(): void {
+    const { durationMs, intervalMs } = this.#plan;
+    this.#begin(0);
+    const count = Math.ceil(durationMs / intervalMs - 1e-9);
+    for (let i = 1; i < count; i++) {
+      this.#timeline.at(i * intervalMs, () => {
+        this.#end();
+        this.#begin(i * intervalMs);
+      });
+    }
+  }
+
   #begin(fromMs: number): void {
     const { durationMs, intervalMs, servers } = this.#plan;
-    const toMs = Math.min(durationMs, fromMs + intervalMs);
-    const counted = this.#meter.begin(fromMs, toMs);
+    const counted = this.#meter.begin(fromMs, Math.min(durationMs, fromMs + intervalMs));
     counted.servers = servers.map((server) => {
       const tally = new ServerTally();
       this.#servers.get(server)?.countInto(tally);
       return tally;
     });
-    this.#timeline.at(toMs, () => this.#end(counted));
   }
 
-  #end(counted: Counted): void {
-    const { toMs } = counted;
+  #end(): void {
+    const counted = this.#meter.current;
     counted.policies = this.#watched.map(({ snapshot }) => plainOf(snapshot()));
-    this.#onProgress?.({ atMs: toMs, durationMs: this.#plan.durationMs, offered: this.#meter.offered });
-    if (toMs < this.#plan.durationMs) this.#begin(toMs);
-    else for (const server of this.#servers.values()) server.countInto(new ServerTally());
+    this.#onProgress?.({ atMs: counted.toMs, durationMs: this.#plan.durationMs, offered: this.#meter.offered });
   }
 
   #offerAll(load: LoadPlan, random: Random, caller: Caller): void {
@@ -191,21 +201,18 @@ class Simulation {
   }
 
   /** One call, until its end is counted. */
-  async #offer(load: LoadPlan, random: Random, caller: Caller): Promise<void> {
+  #offer(load: LoadPlan, random: Random, caller: Caller): Promise<void> {
     const info = this.#infoOf(load, random);
     const offered = this.#meter.offer(info);
     if (caller.guarded) this.#timeline.wake();
     const { tier, key, cost } = info;
-    try {
-      await caller.call({ tier, key, cost }, offered.onTry);
-      offered.succeeded(this.#timeline.now());
-    } catch (error) {
-      try {
-        offered.failed(error);
-      } catch (mistake) {
-        this.#stopAt(mistake);
-      }
-    }
+    return caller.call({ tier, key, cost }, offered.onTry).then(
+      () => offered.succeeded(this.#timeline.now()),
+      (error: unknown) => {
+        const mistake = offered.failed(error);
+        if (mistake) this.#stopAt(error);
+      },
+    );
   }
 
   readonly #stopAt = (error: unknown): void => {

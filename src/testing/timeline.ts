@@ -65,12 +65,15 @@ export class Timeline {
     return new Promise((resolve, reject) => {
       const go = (): void => {
         try {
-          if (this.#playSome(untilMs)) return afterPromises(go);
+          if (this.#playSome(untilMs)) {
+            afterPromises(go);
+          } else {
+            this.#now = untilMs;
+            resolve();
+          }
         } catch (error) {
-          return reject(error);
+          reject(error);
         }
-        this.#now = untilMs;
-        resolve();
       };
       afterPromises(go);
     });

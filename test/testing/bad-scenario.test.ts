@@ -1,0 +1,157 @@
+import { type Scenario, simulate } from 'evenkeel/testing';
+import { expect, it } from 'vitest';
+
+const GOOD: Scenario = {
+  seed: 1,
+  durationMs: 1_000,
+  load: { arrivals: 'constant', ratePerSecond: 10 },
+  backend: { serviceTimeMs: 10 },
+};
+const backend = (changes: object): object => ({ backend: { serviceTimeMs: 10, ...changes } });
+const load = (changes: object): object => ({ load: { ...GOOD.load, ...changes } });
+
+it.each<[object, string]>([
+  [{ seed: 1.5 }, 'simulate: seed must be a whole number'],
+  [{ seed: undefined }, 'simulate: seed must be'],
+  [{ durationMs: 0 }, 'simulate: durationMs must be a finite number > 0, got 0'],
+  [{ intervalMs: 2_000 }, 'simulate: intervalMs must be a finite number > 0 and ≤ 1000, got 2000'],
+  [{ name: '' }, 'simulate: name must be a string that is not empty'],
+  [{ wrong: 1 }, 'simulate: unknown option wrong'],
+  [{ load: undefined }, 'simulate: load must be a load, or an array of them, got undefined'],
+  [{ load: [] }, 'simulate: load must be a load, or an array of them, got an array'],
+  [{ load: 5 }, 'simulate: load must be a load, or an array of them, got 5'],
+  [{ load: [GOOD.load, null] }, 'simulate: load[1] must be an object, got null'],
+  [
+    load({ arrivals: 'often' }),
+    "simulate: load: arrivals must be 'constant' or 'poisson' or 'bursts' or 'users', got \"often\"",
+  ],
+  [load({ ratePerSecond: -1 }), 'simulate: load: ratePerSecond must be a finite number ≥ 0, got -1'],
+  [
+    load({
+      ratePerSecond: [
+        { atMs: 5, ratePerSecond: 1 },
+        { atMs: 4, ratePerSecond: 1 },
+      ],
+    }),
+    'simulate: load: ratePerSecond[1]: atMs must be ≥ the one before, 5, got 4',
+  ],
+  [
+    load({ ratePerSecond: [{ atMs: 5 }] }),
+    'simulate: load: ratePerSecond[0]: ratePerSecond must be a finite number ≥ 0, got undefined',
+  ],
+  [load({ ratePerSecond: [5] }), 'simulate: load: ratePerSecond[0] must be an object, got 5'],
+  [load({ tier: 5 }), 'simulate: load: tier must be 1, 2, 3, 4 or a function, got 5'],
+  [load({ key: 5 }), 'simulate: load: key must be a string or a function, got 5'],
+  [load({ cost: -1 }), 'simulate: load: cost must be a finite number ≥ 0, got -1'],
+  [load({ fromMs: 500, toMs: 400 }), 'simulate: load: toMs must be ≥ fromMs, which is 500, got 400'],
+  [load({ rate: 5 }), 'simulate: load: unknown option rate'],
+  [load({ thinkTimeMs: 5 }), "simulate: load: thinkTimeMs has no meaning where arrivals is 'constant'"],
+  [load({ users: 5 }), 'simulate: load: unknown option users'],
+  [
+    load({ arrivals: 'bursts', calls: 1, everyMs: 1 }),
+    "simulate: load: ratePerSecond has no meaning where arrivals is 'bursts'",
+  ],
+  [{ load: { arrivals: 'bursts', calls: 0, everyMs: 5 } }, 'simulate: load: calls must be a whole number ≥ 1, got 0'],
+  [
+    { load: { arrivals: 'bursts', calls: 1, everyMs: 0 } },
+    'simulate: load: everyMs must be a finite number > 0, got 0',
+  ],
+  [{ load: { arrivals: 'users', users: 2 } }, 'simulate: load: thinkTimeMs must be a number ≥ 0, a function, or {'],
+  [{ backend: undefined }, 'simulate: backend must be a back-end, or an array of them, got undefined'],
+  [{ backend: [] }, 'simulate: backend must be a back-end, or an array of them, got an array'],
+  [{ backend: {} }, 'simulate: backend: serviceTimeMs must be a number ≥ 0, a function, or {'],
+  [
+    { backend: [{ serviceTimeMs: 1 }, { serviceTimeMs: -1 }] },
+    'simulate: backend[1]: serviceTimeMs must be a finite number ≥ 0, got -1',
+  ],
+  [backend({ serviceTimeMs: { distribution: 'normal' } }), 'simulate: backend: serviceTimeMs: distribution must be'],
+  [backend({ serviceTimeMs: { distribution: 'exponential' } }), 'simulate: backend: serviceTimeMs: meanMs must be'],
+  [
+    backend({ serviceTimeMs: { distribution: 'exponential', meanMs: 1, sigma: 2 } }),
+    'simulate: backend: serviceTimeMs: unknown option sigma',
+  ],
+  [
+    backend({ serviceTimeMs: { distribution: 'uniform', minMs: 2, maxMs: 1 } }),
+    'simulate: backend: serviceTimeMs: maxMs must be ≥ minMs, which is 2, got 1',
+  ],
+  [
+    backend({ serviceTimeMs: { distribution: 'lognormal', medianMs: 2, p99Ms: 1 } }),
+    'simulate: backend: serviceTimeMs: p99Ms must be ≥ medianMs, which is 2, got 1',
+  ],
+  [backend({ workers: -1 }), 'simulate: backend: workers must be a number ≥ 0, got -1'],
+  [backend({ queue: -1 }), 'simulate: backend: queue must be a number ≥ 0, got -1'],
+  [backend({ slowdown: 0 }), 'simulate: backend: slowdown must be a finite number > 0, got 0'],
+  [backend({ order: 'random' }), "simulate: backend: order must be 'fifo' or 'lifo' or 'adaptive', got \"random\""],
+  [backend({ outage: true }), "simulate: backend: outage must be 'none' or 'refuse' or 'hang', got true"],
+  [backend({ errorRatio: 1.5 }), 'simulate: backend: errorRatio must be a finite number ≥ 0 and ≤ 1, got 1.5'],
+  [
+    backend({ errorRatio: () => 2 }),
+    'simulate: backend: errorRatio: its result must be a finite number ≥ 0 and ≤ 1, got 2',
+  ],
+  [backend({ wrokers: 5 }), 'simulate: backend: unknown option wrokers'],
+  [backend({ pipeline: 5 }), 'simulate: backend: pipeline must be a function, got 5'],
+  [
+    backend({ schedule: [{ outage: 'hang' }] }),
+    'simulate: backend: schedule[0]: atMs must be a finite number ≥ 0, got undefined',
+  ],
+  [
+    backend({ schedule: [{ atMs: 1, workers: 'many' }] }),
+    'simulate: backend: schedule[0]: workers must be a number ≥ 0, got "many"',
+  ],
+  [
+    backend({ schedule: [{ atMs: 2 }, { atMs: 1 }] }),
+    'simulate: backend: schedule[1]: atMs must be ≥ the one before, 2, got 1',
+  ],
+  [backend({ schedule: [{ atMs: 2, name: 'b' }] }), 'simulate: backend: schedule[0]: unknown option name'],
+  [
+    {
+      backend: [
+        { serviceTimeMs: 1, name: 'a' },
+        { serviceTimeMs: 1, name: 'a' },
+      ],
+    },
+    'simulate: backend[1]: name must be another than that of a back-end before, got "a"',
+  ],
+  [
+    backend({ calls: { backend: { serviceTimeMs: 1, queue: 'x' } } }),
+    'simulate: backend: calls: backend: queue must be a number ≥ 0, got "x"',
+  ],
+  [
+    backend({ calls: [{ client: { retries: 0.5 }, backend: { serviceTimeMs: 1 } }] }),
+    'simulate: backend: calls[0]: client: retries must be a whole number ≥ 0, got 0.5',
+  ],
+  [{ client: { timeoutMs: 0 } }, 'simulate: client: timeoutMs must be a number > 0, got 0'],
+  [
+    { client: { route: 'nearest' } },
+    "simulate: client: route must be 'round-robin', 'random' or a function, got \"nearest\"",
+  ],
+  [{ client: { retryDelayMs: 'long' } }, 'simulate: client: retryDelayMs must be'],
+  [{ client: { cancels: 1 } }, 'simulate: client: cancels must be true or false, got 1'],
+  [{ client: 5 }, 'simulate: client must be an object, got 5'],
+  [{ clockSteps: [{ atMs: 1 }] }, 'simulate: clockSteps[0]: byMs must be a finite number, got undefined'],
+])('refuses %j', async (changes, message) => {
+  await expect(simulate({ ...GOOD, ...changes } as Scenario)).rejects.toThrow(message);
+});
+
+it('refuses what is no scenario, and what are no options', async () => {
+  await expect(simulate(undefined as never)).rejects.toThrow('simulate: scenario must be an object, got undefined');
+  await expect(simulate(GOOD, { onProgress: 5 as never })).rejects.toThrow(
+    'simulate: onProgress must be a function, got 5',
+  );
+});
+
+it('refuses a back-end that calls itself', async () => {
+  const loop: Scenario['backend'] = { serviceTimeMs: 1, name: 'loop' };
+  loop.calls = { backend: loop };
+  await expect(simulate({ ...GOOD, backend: loop })).rejects.toThrow(
+    'simulate: backend: calls: backend: a back-end that calls itself',
+  );
+});
+
+it('neither keeps nor changes a scenario', async () => {
+  const scenario = structuredClone(GOOD);
+  const running = simulate(scenario);
+  scenario.durationMs = 5;
+  (scenario.backend as { serviceTimeMs: number }).serviceTimeMs = 5_000;
+  expect((await running).totals).toEqual((await simulate(GOOD)).totals);
+});
