@@ -17,6 +17,7 @@ export default defineConfig({
   dts: true,
   target: ['es2022', 'node20'],
   platform: 'neutral',
+  external: [/^node:/],
   removeNodeProtocol: false,
   clean: true,
 });

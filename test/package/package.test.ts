@@ -78,6 +78,7 @@ const API: Record<string, string[]> = {
     'remainingMs',
   ],
   'evenkeel/dynamic-timeout': ['dynamicTimeout'],
+  'evenkeel/isolation': ['MessageLostError', 'createSets', 'isMessageLost', 'serve'],
   'evenkeel/priority': ['levelOf', 'tierFrom', 'tierShedder'],
   'evenkeel/rate-limiter': ['keyedRateLimiter', 'rateLimitHeaders', 'rateLimiter'],
   'evenkeel/retry': RETRY,
@@ -167,6 +168,8 @@ describe('the tarball', () => {
     const imports = files.flatMap(importsOf);
     expect(imports.length).toBeGreaterThan(files.length);
     const elsewhere = imports.filter(({ from, specifier }) => {
+      // Only where threads are what it is about.
+      if (specifier === 'node:worker_threads') return !from.includes('isolation');
       if (!specifier.startsWith('./')) return true;
       const path = posix.join(posix.dirname(from), specifier);
       // Types are imported by the name of the file that they describe.
@@ -195,6 +198,28 @@ describe.each(FORMATS)('by %s', (_, execute) => {
       console.log(JSON.stringify(found));
     `);
     expect(names).toEqual(Object.fromEntries(SUBPATHS.map((path) => [path, [...(API[path] ?? [])].sort()])));
+  });
+
+  it('workers of a set have the library, whichever way they load it', () => {
+    writeFileSync(
+      join(packed.folder, 'work.mjs'),
+      `import { serve } from 'evenkeel/isolation'; serve((bytes) => bytes);`,
+    );
+    writeFileSync(join(packed.folder, 'work.cjs'), `require('evenkeel/isolation').serve((bytes) => bytes);`);
+    const answers = execute(`
+      const { createSets } = await load('evenkeel/isolation');
+      const answers = [];
+      for (const worker of ['./work.mjs', './work.cjs']) {
+        const sets = createSets({ worker, sets: 1, route: () => 0 });
+        answers.push([...(await sets.call(Uint8Array.of(1, 2, 3)))]);
+        await sets.close();
+      }
+      console.log(JSON.stringify(answers));
+    `);
+    expect(answers).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
   });
 
   it('all subpaths share one core', () => {
