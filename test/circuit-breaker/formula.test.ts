@@ -368,6 +368,21 @@ describe("recovery: 'fast'", () => {
   });
 });
 
+it('a probe that tells nothing is no probe: the next call goes in its place', () => {
+  const breaker = circuitBreaker();
+  for (let i = 0; i < 20; i++) {
+    if (breaker.tryAcquire({ startedAt: 1 })) breaker.release('failure', 0, { startedAt: 1 });
+  }
+  let at = 1;
+  while (!breaker.tryAcquire({ startedAt: ++at }));
+  for (let i = 0; i < 5; i++) {
+    breaker.release('ignored', 0, { startedAt: at });
+    expect(breaker.tryAcquire({ startedAt: ++at })).toBe(true);
+  }
+  breaker.release('failure', 0, { startedAt: at });
+  expect(breaker.tryAcquire({ startedAt: ++at })).toBe(false);
+});
+
 it('keyed: one key’s failures are not another’s', async () => {
   const clock = manualClock();
   const breakers = keyed(() => circuitBreaker({ clock }));
