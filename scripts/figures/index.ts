@@ -1,3 +1,4 @@
+import { balancerOutageChart, balancerPartialChart } from './balancer.js';
 import { outageChart, overloadChart } from './breaker.js';
 import { followChart } from './concurrency.js';
 import { deadlineChart } from './deadline.js';
@@ -9,6 +10,8 @@ import { limitChart, slowDownChart } from './timeout.js';
 
 /** The figures of the documentation by file name, drawn from runs of the library in virtual time: always the same. */
 export const figures = async (): Promise<Record<string, string>> => ({
+  'balancer-outage.svg': balancerOutageChart(),
+  'balancer-partial.svg': balancerPartialChart(),
   'circuit-breaker-outage.svg': outageChart(),
   'circuit-breaker-overload.svg': overloadChart(),
   'concurrency-limiter-follow.svg': followChart(),
