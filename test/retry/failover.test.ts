@@ -94,7 +94,8 @@ describe('the rules', () => {
     window.allow = () => false;
     await expect(site.execute()).rejects.toBe(error);
     expect(calls).toEqual(['local 0']);
-    expect(site.snapshot()).toMatchObject({ failovers: 0, refused: 1 });
+    await expect(site.tryExecute()).rejects.toBe(error);
+    expect(site.snapshot()).toMatchObject({ failovers: 0, refused: 2 });
   });
 
   it('a refusal by a local breaker costs the window one leave, also where remote refuses too', async () => {
@@ -203,14 +204,18 @@ describe('the freeze', () => {
     }
   });
 
-  it('after freezeAfter calls in a row: a remote that answers starts the count anew, refusals leave it', async () => {
+  it('after freezeAfter calls in a row: an answer starts the count anew, refusals leave it', async () => {
+    const refuse: Act = () => Promise.reject(refused);
     const answers: [Act, Act][] = [
       [hang, hang],
-      [hang, () => Promise.reject(refused)],
-      [() => Promise.reject(refused), hang],
       [hang, hang],
       [fail('no'), () => 'remote'],
       [hang, hang],
+      [hang, hang],
+      [() => 'local', hang],
+      [hang, hang],
+      [hang, refuse],
+      [refuse, hang],
       [hang, hang],
       [hang, hang],
     ];
@@ -225,7 +230,7 @@ describe('the freeze', () => {
       await settled(site.execute());
       frozen.push(site.snapshot().frozenMs > 0);
     }
-    expect(frozen).toEqual([...Array(7).fill(false), true]);
+    expect(frozen).toEqual([...Array(10).fill(false), true]);
   });
 
   it('is not prolonged by calls that were under way; they do not go on to remote in it', async () => {
@@ -249,9 +254,10 @@ describe('the freeze', () => {
   });
 
   it('freezeMs 0 = never; update changes both, all or nothing, and shortens a freeze', async () => {
-    const { site, clock } = setUp(hang, hang, { freezeMs: 0 });
+    const { site, clock, events } = setUp(hang, hang, { freezeMs: 0 });
     await settled(site.execute());
     expect(site.snapshot().frozenMs).toBe(0);
+    expect(events.map(({ type }) => type)).toEqual(['failover']);
     site.update({ freezeMs: 4_000, freezeAfter: 2 });
     await settled(site.execute());
     expect(site.snapshot().frozenMs).toBe(0);
@@ -265,6 +271,8 @@ describe('the freeze', () => {
     site.update({ freezeMs: 100 });
     await clock.advance(100);
     expect(await settled(site.execute())).toMatchObject({ error: { code: 'EVENKEEL_TIMEOUT' } });
+    // The count began anew with the freeze.
+    expect(site.snapshot().frozenMs).toBe(0);
   });
 
   it('is of no longer than freezeMs under a clock that goes back, nor begins under one that is broken', async () => {
@@ -312,6 +320,7 @@ describe('a call', () => {
     );
     expect(await settled(during.site.execute({ signal: caller.signal }))).toEqual({ error: 'enough' });
     expect(during.calls).toEqual(['local 0']);
+    expect(during.window.leaves).toBe(0);
 
     const second = new AbortController();
     let inner: AbortSignal | undefined;

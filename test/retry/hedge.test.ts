@@ -258,6 +258,32 @@ describe('the end of a call', () => {
     expect(signals[0]?.aborted).toBe(false);
   });
 
+  it("leaves no listener on the caller's signal", async () => {
+    const { clock, guard, attempts } = setUp();
+    const caller = new AbortController();
+    for (const ms of [10, 150]) {
+      const call = guard.execute(attempts([ms, ok('first')], undefined), { signal: caller.signal });
+      await clock.advance(ms);
+      await call;
+      expect(getEventListeners(caller.signal, 'abort')).toEqual([]);
+    }
+  });
+
+  it('by a policy further out, before it begins: the function is not called', async () => {
+    const { clock, policy, attempts, starts } = setUp();
+    const caller = new AbortController();
+    const aborting: Policy = {
+      name: 'aborting',
+      run: (ctx, next) => {
+        caller.abort('enough');
+        return next(ctx);
+      },
+    };
+    const call = pipeline(aborting, policy).execute(attempts([10, ok('first')]), { signal: caller.signal });
+    await expect(call).rejects.toBe('enough');
+    expect([starts, clock.waiting]).toEqual([[], 0]);
+  });
+
   it('nothing starts at or after the deadline', async () => {
     const { clock, guard, attempts, starts, budget } = setUp();
     for (const deadline of [50, 100]) {
@@ -383,6 +409,33 @@ describe('odd clocks', () => {
     }
   });
 
+  it('that break while a call is under way: no second', async () => {
+    const base = manualClock();
+    let broken = false;
+    const clock = {
+      now: () => (broken ? NaN : base.now()),
+      setTimer: (fn: () => void, ms: number) => base.setTimer(fn, ms),
+      clearTimer: (timer: unknown) => base.clearTimer(timer),
+    };
+    const budget = new RecordingBudget();
+    const call = pipeline(hedge({ afterMs: 10, clock, budget })).execute(() => later(base, 50, ok('first')));
+    broken = true;
+    await base.advance(50);
+    expect(await call).toBe('first');
+    expect(budget.log).toEqual(['request', 'first true']);
+  });
+
+  it('that go back do not shorten the delay', async () => {
+    const { clock, guard, policy } = setUp({ percentile: 0.5 });
+    for (let i = 0; i < 12; i++) {
+      const call = guard.execute(() => later(clock, 50, ok('first')));
+      if (i > 1) clock.jump(-500);
+      await clock.advance(1_000);
+      await call;
+    }
+    expect(policy.snapshot().afterMs).toBe(50);
+  });
+
   it('that go back or forward: calls end, and response times below 0 do not count', async () => {
     const { clock, guard, attempts, policy } = setUp({ percentile: 0.5 });
     for (const jump of [-500, 0, 700, -1e6, 1e6]) {
@@ -427,11 +480,13 @@ describe('with others', () => {
   it('tryExecute: a refusal of the first at once is a value', async () => {
     const clock = manualClock();
     const gate = new RecordingGate('gate', clock, { admit: ['no'], retryAfter: [7] });
-    const guard = pipeline(hedge({ afterMs: 100, clock, budget: new RecordingBudget() }), gate);
+    const budget = new RecordingBudget();
+    const guard = pipeline(hedge({ afterMs: 100, clock, budget }), gate);
     expect(await guard.tryExecute(ok('never'))).toEqual({
       ok: false,
       rejection: { policy: 'gate', reason: 'rate_limited', retryAfterMs: 7 },
     });
+    expect(budget.log).toEqual(['request']);
     expect(clock.waiting).toBe(0);
   });
 
@@ -608,7 +663,6 @@ describe('percentile', () => {
 
   it('does not count quick failures, refusals, or callers who hang up early', async () => {
     const { clock, guard, policy } = setUp({ percentile: 0.5 });
-    const caller = new AbortController();
     for (let i = 0; i < 10; i++) {
       const call = guard.execute(() => later(clock, 100, ok('first')));
       await clock.advance(100);
@@ -618,10 +672,13 @@ describe('percentile', () => {
       await settled(guard.execute(fail('quick')));
       await settled(guard.execute(() => Promise.reject(refusal)));
     }
-    const early = settled(guard.execute(() => new Promise(() => {}), { signal: caller.signal }));
-    await clock.advance(5);
-    caller.abort();
-    await early;
+    for (let i = 0; i < 20; i++) {
+      const caller = new AbortController();
+      const early = settled(guard.execute(() => new Promise(() => {}), { signal: caller.signal }));
+      await clock.advance(5);
+      caller.abort();
+      await early;
+    }
     expect(policy.snapshot().afterMs).toBe(100);
   });
 
@@ -640,6 +697,31 @@ describe('percentile', () => {
       await call;
     }
     expect(policy.snapshot().afterMs).toBe(70);
+    const limited = pipeline(policy, dynamicTimeout({ limitMs: 90, maxMs: 90, clock }));
+    for (let i = 0; i < 11; i++) {
+      const call = settled(limited.execute(() => new Promise(() => {})));
+      await clock.advance(90);
+      await call;
+    }
+    expect(policy.snapshot().afterMs).toBe(90);
+  });
+
+  it('looks back on 10 / (1 − percentile) calls, and forgets nothing at an update that changes nothing', async () => {
+    const { clock, guard, policy } = setUp({ percentile: 0.9 });
+    const calls = async (count: number, ms: number): Promise<void> => {
+      for (let i = 0; i < count; i++) {
+        const call = guard.execute(() => later(clock, ms, ok('first')));
+        await clock.advance(ms);
+        await call;
+      }
+    };
+    await calls(100, 50);
+    await calls(89, 10);
+    expect(policy.snapshot().afterMs).toBe(50);
+    policy.update({});
+    expect(policy.snapshot().afterMs).toBe(50);
+    await calls(1, 10);
+    expect(policy.snapshot().afterMs).toBe(10);
   });
 
   it('takes the place of afterMs by update, and the other way round; not both', () => {
