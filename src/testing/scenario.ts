@@ -172,7 +172,7 @@ export interface BackendChange extends BackendState {
 /** A simulated server: a queue in front of workers. The same object in two places is the same server. */
 export interface Backend extends BackendState {
   serviceTimeMs: Duration;
-  /** In the report. @default its service's name and place: `backend`, `backend 2` … */
+  /** In the report. @default backend, backend 2 … in the order of the scenario */
   name?: string;
   /** In order of time. */
   schedule?: readonly BackendChange[];
