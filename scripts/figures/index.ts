@@ -5,6 +5,7 @@ import { deadlineChart } from './deadline.js';
 import { failoverChart } from './failover.js';
 import { hedgeChart } from './hedge.js';
 import { windowChart } from './rate-limiter.js';
+import { reportChart } from './simulator.js';
 import { tiersChart } from './tiers.js';
 import { limitChart, slowDownChart } from './timeout.js';
 
@@ -21,5 +22,6 @@ export const figures = async (): Promise<Record<string, string>> => ({
   'deadline-trap.svg': deadlineChart(),
   'failover-window.svg': await failoverChart(),
   'hedge-tail.svg': await hedgeChart(),
+  'simulator-report.svg': await reportChart(),
   'tiers-overload.svg': tiersChart(),
 });
