@@ -77,6 +77,9 @@ export function tolerances({ cases, runs }: Baseline): Record<string, number> {
   return found;
 }
 
+/** What half of the cases keep below. */
+export const typicalTolerance = (baseline: Baseline): number => median(Object.values(tolerances(baseline)));
+
 export function compare(baseline: Baseline, found: Record<string, number>): Change[] {
   const allowed = tolerances(baseline);
   return Object.entries(found).map(([id, ratio]) => {

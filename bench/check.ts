@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Baseline, type Change, compare, floorRatios, newBaseline } from './baseline.js';
+import { type Baseline, type Change, compare, floorRatios, newBaseline, typicalTolerance } from './baseline.js';
 import { buildWorker } from './build.js';
 import type { Group } from './case.js';
 import { chosenGroups, measureAll } from './measure.js';
@@ -17,6 +17,8 @@ Exit code 1 when a case got slower by more than the noise of the baseline's runs
 const FILE = join(import.meta.dirname, 'baseline.json');
 const RUNS = 5;
 const ROUNDS = 3;
+/** A guard that lets most cases get slower by more guards nothing. */
+const MAX_TOLERANCE = 0.25;
 
 function fail(text: string): never {
   console.error(text);
@@ -49,6 +51,11 @@ async function update(worker: string, chosen: readonly Group[], old: Baseline | 
   for (let i = 1; i <= RUNS; i++) runs.push(await measure(worker, chosen, `run ${i} of ${RUNS} · `));
   runs.forEach(sayDoubts);
   const made = newBaseline(runs);
+  if (typicalTolerance(made) > MAX_TOLERANCE) {
+    fail(
+      `not written: by these runs a case could get slower by ${percent(typicalTolerance(made))}; wait for a quiet hour`,
+    );
+  }
   if (old !== undefined) made.cases = { ...old.cases, ...made.cases };
   writeFileSync(FILE, `${JSON.stringify(made, null, 2)}\n`);
   console.log(report(compare(made, floorRatios(runs.at(-1) as Run))));

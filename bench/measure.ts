@@ -16,20 +16,24 @@ const NODE_FLAGS: Record<Measure, string[]> = {
   bytes: ['--expose-gc', `--min-semi-space-size=${YOUNG_MB}`, `--max-semi-space-size=${YOUNG_MB}`],
 };
 
-function measureInWorker(worker: string, measure: Measure, id: string): Promise<number> {
+/** The number that a fresh process, given `args`, comes to. */
+export function ask(worker: string, args: readonly string[], nodeFlags: string[]): Promise<number> {
   return new Promise((resolve, reject) => {
     let result: number | undefined;
-    const child = fork(worker, [measure, id], { execArgv: NODE_FLAGS[measure], timeout: WORKER_MS });
+    const child = fork(worker, args, { execArgv: nodeFlags, timeout: WORKER_MS });
     child.on('message', (message) => {
       result = message as number;
     });
     child.on('error', reject);
     child.on('exit', (code, signal) => {
       if (code === 0 && result !== undefined) resolve(result);
-      else reject(new Error(`${id}: the worker ended with ${signal ?? code}`));
+      else reject(new Error(`${args.join(' ')}: the worker ended with ${signal ?? code}`));
     });
   });
 }
+
+const measureCase = (worker: string, measure: Measure, id: string): Promise<number> =>
+  ask(worker, [measure, id], NODE_FLAGS[measure]);
 
 /** The groups with a case that fits, whole: ratios need the floor and the peers. */
 export function chosenGroups(words: readonly string[]): Group[] {
@@ -58,13 +62,13 @@ export async function measureAll(
   for (let round = 0; round < rounds; round++) {
     for (const result of rotated(run.cases, round, rounds)) {
       progress.step(`${title}round ${round + 1} of ${rounds} · ${result.id}`);
-      result.nsByRound.push(await measureInWorker(worker, 'time', result.id));
+      result.nsByRound.push(await measureCase(worker, 'time', result.id));
     }
   }
   for (let round = 0; round < bytesRounds; round++) {
     for (const result of run.cases) {
       progress.step(`${title}bytes a call, round ${round + 1} of ${bytesRounds} · ${result.id}`);
-      result.bytesByRound.push(await measureInWorker(worker, 'bytes', result.id));
+      result.bytesByRound.push(await measureCase(worker, 'bytes', result.id));
     }
   }
   progress.end();

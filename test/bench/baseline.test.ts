@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compare, floorRatios, newBaseline, tolerances } from '../../bench/baseline.js';
+import { compare, floorRatios, newBaseline, tolerances, typicalTolerance } from '../../bench/baseline.js';
 import { idOf } from '../../bench/case.js';
 import { groups } from '../../bench/cases/index.js';
 import { rotated } from '../../bench/measure.js';
@@ -36,6 +36,7 @@ describe('baseline', () => {
     // Four deviations of 0.79 %, and a tenth for the baseline's own noise.
     expect(allowed['g / usual']).toBeCloseTo(0.035, 2);
     expect(allowed['g / shaky']).toBeGreaterThan(0.3);
+    expect(typicalTolerance(baseline)).toBe(allowed['g / usual']);
   });
 
   it('finds what got slower, faster or is new', () => {

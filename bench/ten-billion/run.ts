@@ -1,0 +1,116 @@
+/** `npm run bench:ten-billion`: ten billion admission decisions, counted to the last one. */
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildBeside, resultsDir } from '../build.js';
+import { MarkedPlace } from '../marked-place.js';
+import { machineText, table } from '../report.js';
+import { machine } from '../results.js';
+import { type Campaign, carryOut, load, newCampaign, save } from './campaign.js';
+import { faults, REASONS, refusedOf } from './counts.js';
+import { startCrew } from './crew.js';
+import { ProgressBar } from './progress-bar.js';
+
+const USAGE = `npm run bench:ten-billion -- [options]
+  --count <n>        default 1e10; 1e8 is a quick look
+  --sets <n>         workers, default one for each core
+  --resume           go on where the last run was stopped; it keeps its --count and --sets
+  --markdown <file>  put the figures between the lines "<!-- ten-billion -->" and "<!-- /ten-billion -->" of the file
+
+A million users shake their phones, in rushes. Tiers, a limit for each user and a breaker decide on each request.
+Ctrl-C stops between two orders; bench/results/ten-billion.json has what was counted by then.
+`;
+const USERS = 1_000_000;
+/** About a second's work: so much is done again, at most, after a run was killed. */
+const CHUNK = 4_000_000;
+const CHECKPOINT = join(resultsDir, 'ten-billion.json');
+
+function usageError(text: string): never {
+  console.error(`${text}\n\n${USAGE}`);
+  process.exit(2);
+}
+
+function campaignFrom(values: { count: string; sets: string; resume: boolean }): Campaign {
+  if (values.resume) return load(CHECKPOINT);
+  const count = Number(values.count);
+  const sets = Number(values.sets);
+  if (!Number.isSafeInteger(count) || count < 1) usageError('--count must be a whole number ≥ 1');
+  if (!Number.isInteger(sets) || sets < 1 || sets > 256) usageError('--sets must be a whole number, 1 to 256');
+  return newCampaign({ count, users: USERS, sets, chunk: CHUNK });
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString('en');
+
+function report({ counts, sets, users, begun, spentMs }: Campaign): string {
+  const { offered, admitted, refused } = counts;
+  const share = (part: number): string => `${((part / offered) * 100).toFixed(2)} %`;
+  const perSecond = (offered / spentMs) * 1_000;
+  const resumed = begun > 1 ? `, resumed ${begun - 1} times` : '';
+  return [
+    `${new Date().toISOString().slice(0, 10)}, ${machineText(machine())}: ${whole(offered)} decisions in ${(spentMs / 60_000).toFixed(1)} minutes, ${whole(perSecond)} a second, ${whole((sets / perSecond) * 1e9)} ns each on a core; ${sets} sets, ${whole(users)} users${resumed}.`,
+    table(
+      ['', 'requests', 'share'],
+      [
+        ['offered', whole(offered), ''],
+        ['admitted', whole(admitted), share(admitted)],
+        ...REASONS.map((reason) => [`refused, \`${reason}\``, whole(refused[reason]), share(refused[reason])]),
+        ['admitted + refused', whole(admitted + refusedOf(counts)), ''],
+      ],
+    ),
+  ].join('\n\n');
+}
+
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '1e10' },
+    sets: { type: 'string', default: String(availableParallelism()) },
+    resume: { type: 'boolean', default: false },
+    markdown: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const campaign = campaignFrom(values);
+const page = values.markdown === undefined ? undefined : new MarkedPlace(values.markdown, 'ten-billion');
+mkdirSync(resultsDir, { recursive: true });
+
+let givenUp = false;
+process.once('SIGINT', () => {
+  givenUp = true;
+});
+const dir = await buildBeside('build-ten-billion', { worker: 'ten-billion/worker.ts' });
+const { users, sets } = campaign;
+const crew = startCrew({ workerFile: join(dir, 'worker.js'), users, sets, seed: ++campaign.begun });
+const bar = new ProgressBar(campaign);
+try {
+  await carryOut(
+    campaign,
+    crew,
+    () => {
+      save(CHECKPOINT, campaign);
+      bar.draw();
+    },
+    () => givenUp,
+  );
+} finally {
+  bar.end();
+  await crew.close();
+}
+const { counts, count } = campaign;
+if (counts.offered < count) {
+  console.error(`stopped at ${whole(counts.offered)} of ${whole(count)}: go on with --resume`);
+  process.exit(130);
+}
+const text = report(campaign);
+console.log(text);
+const wrong = faults(counts, count);
+for (const fault of wrong) console.error(`does not add up: ${fault}`);
+if (wrong.length > 0) process.exit(1);
+console.log(
+  '\noffered = admitted + refused, by every reason, to the last one; the callee counted as many as were admitted.',
+);
+page?.write(text);

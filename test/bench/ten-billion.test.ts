@@ -1,0 +1,145 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { AdmissionSet } from '../../bench/ten-billion/admission-set.js';
+import { carryOut, leftOf, load, newCampaign, save, shareOf } from '../../bench/ten-billion/campaign.js';
+import { add, type Counts, faults, noCounts, REASONS } from '../../bench/ten-billion/counts.js';
+import type { Crew } from '../../bench/ten-billion/crew.js';
+import { ProgressBar } from '../../bench/ten-billion/progress-bar.js';
+
+const USERS = 1_000;
+
+/** As the threads do, without them. */
+function crewOf(sets: number, seed: number): Crew {
+  const all = Array.from({ length: sets }, (_, place) => new AdmissionSet(USERS, place, sets, seed));
+  return { run: async (place, offered) => (all[place] as AdmissionSet).run(offered), close: async () => {} };
+}
+
+describe('one set', () => {
+  it('accounts for every request, whatever the order is cut into', () => {
+    const set = new AdmissionSet(USERS, 0, 1, 1);
+    const total = noCounts();
+    const orders = [1, 0, 99_999, 400_000, 1_500_000];
+    for (const offered of orders) {
+      const counts = set.run(offered);
+      expect(faults(counts, offered)).toEqual([]);
+      add(total, counts);
+    }
+    expect(faults(total, 2_000_000)).toEqual([]);
+  });
+
+  it('refuses for each reason in a minute with rushes and an outage, and admits', () => {
+    const counts = new AdmissionSet(100_000, 0, 1, 1).run(8_000_000);
+    for (const reason of REASONS) expect(counts.refused[reason], reason).toBeGreaterThan(1_000);
+    expect(counts.admitted).toBeGreaterThan(1_000_000);
+  });
+
+  it('decides the same again from the same seed, and otherwise from another', () => {
+    const run = (seed: number): Counts => new AdmissionSet(100_000, 0, 1, seed).run(300_000);
+    expect(run(1)).toEqual(run(1));
+    expect(run(2)).not.toEqual(run(1));
+  });
+});
+
+describe('counts', () => {
+  const fine: Counts = {
+    offered: 10,
+    admitted: 4,
+    reached: 4,
+    refused: { tier_shed: 1, rate_limited: 2, circuit_open: 3 },
+  };
+
+  it('that add up have no faults', () => {
+    expect(faults(fine, 10)).toEqual([]);
+  });
+
+  it('that do not, by one, have', () => {
+    expect(faults(fine, 11)).toHaveLength(1);
+    expect(faults({ ...fine, admitted: 5, reached: 5 }, 10)).toHaveLength(1);
+    expect(faults({ ...fine, reached: 3 }, 10)).toHaveLength(1);
+    for (const reason of REASONS)
+      expect(faults({ ...fine, refused: { ...fine.refused, [reason]: 0 } }, 10), reason).toHaveLength(1);
+  });
+});
+
+describe('campaign', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'ten-billion-'));
+  afterAll(() => rmSync(dir, { recursive: true }));
+  const file = join(dir, 'checkpoint.json');
+
+  it('is shared out to the last request', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1e13 }), fc.integer({ min: 1, max: 256 }), (count, sets) => {
+        const shares = Array.from({ length: sets }, (_, place) => shareOf({ count, sets }, place));
+        expect(shares.reduce((sum, one) => sum + one, 0)).toBe(count);
+        expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(1);
+      }),
+    );
+  });
+
+  it('adds up over all sets', async () => {
+    const campaign = newCampaign({ count: 100_003, users: USERS, sets: 3, chunk: 7_000 });
+    let chunks = 0;
+    await carryOut(campaign, crewOf(3, 1), () => chunks++);
+    expect(faults(campaign.counts, 100_003)).toEqual([]);
+    expect(chunks).toBe(15);
+  });
+
+  it('stopped between any two orders and resumed from the file adds up as well', async () => {
+    for (let stopAfter = 0; stopAfter <= 6; stopAfter++) {
+      const campaign = newCampaign({ count: 50_001, users: USERS, sets: 2, chunk: 9_000 });
+      let chunks = 0;
+      save(file, campaign);
+      await carryOut(
+        campaign,
+        crewOf(2, 1),
+        () => {
+          chunks++;
+          save(file, campaign);
+        },
+        () => chunks >= stopAfter,
+      );
+      const resumed = load(file);
+      expect(resumed).toEqual(campaign);
+      await carryOut(resumed, crewOf(2, 2), () => {});
+      expect(faults(resumed.counts, 50_001)).toEqual([]);
+      expect([leftOf(resumed, 0), leftOf(resumed, 1)]).toEqual([0, 0]);
+    }
+  });
+
+  it('counts nothing of an order whose worker died', async () => {
+    const campaign = newCampaign({ count: 30_000, users: USERS, sets: 1, chunk: 10_000 });
+    const crew = crewOf(1, 1);
+    let orders = 0;
+    const dies: Crew = {
+      ...crew,
+      run: (place, offered) => (++orders === 2 ? Promise.reject(new Error('died')) : crew.run(place, offered)),
+    };
+    await expect(carryOut(campaign, dies, () => {})).rejects.toThrow('died');
+    expect(faults(campaign.counts, 10_000)).toEqual([]);
+  });
+
+  it('is not resumed from what is no checkpoint', () => {
+    expect(() => load(join(dir, 'none.json'))).toThrow('nothing to resume');
+    const campaign = newCampaign({ count: 10, users: USERS, sets: 1, chunk: 5 });
+    campaign.counts.offered = 3;
+    writeFileSync(file, JSON.stringify(campaign));
+    expect(() => load(file)).toThrow('damaged');
+    writeFileSync(file, '{}');
+    expect(() => load(file)).toThrow('damaged');
+  });
+
+  it('shows how far it is', async () => {
+    const campaign = newCampaign({ count: 20_000, users: USERS, sets: 1, chunk: 5_000 });
+    let chunks = 0;
+    await carryOut(
+      campaign,
+      crewOf(1, 1),
+      () => chunks++,
+      () => chunks === 1,
+    );
+    expect(new ProgressBar(campaign).text()).toContain('25.0 %');
+  });
+});
