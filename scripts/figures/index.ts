@@ -4,7 +4,9 @@ import { followChart } from './concurrency.js';
 import { deadlineChart } from './deadline.js';
 import { failoverChart } from './failover.js';
 import { hedgeChart } from './hedge.js';
+import { layoutDrawing } from './isolation.js';
 import { windowChart } from './rate-limiter.js';
+import { outageOfLayersChart } from './retry.js';
 import { reportChart } from './simulator.js';
 import { tiersChart } from './tiers.js';
 import { limitChart, slowDownChart } from './timeout.js';
@@ -18,10 +20,12 @@ export const figures = async (): Promise<Record<string, string>> => ({
   'concurrency-limiter-follow.svg': followChart(),
   'dynamic-timeout-slow-down.svg': await slowDownChart(),
   'dynamic-timeout-limit.svg': limitChart(),
+  'isolation-layout.svg': layoutDrawing(),
   'rate-limiter-window.svg': windowChart(),
   'deadline-trap.svg': deadlineChart(),
   'failover-window.svg': await failoverChart(),
   'hedge-tail.svg': await hedgeChart(),
+  'retry-outage.svg': await outageOfLayersChart(),
   'simulator-report.svg': await reportChart(),
   'tiers-overload.svg': tiersChart(),
 });

@@ -37,7 +37,7 @@ export interface SetsOptions<S extends string = string> extends Pick<CommonOptio
   restartMinMs?: number;
   /** The longest such wait, and how old a worker has to get for the next one to be replaced at once, ms. @default 10_000 */
   restartMaxMs?: number;
-  /** Options of Node's `Worker`; `workerData`, if any, must be a plain object. */
+  /** Options of Node's `Worker`; `workerData`, if any, must be a plain object. @default {} */
   workerOptions?: Readonly<Record<string, unknown>>;
 }
 

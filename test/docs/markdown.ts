@@ -24,6 +24,8 @@ export interface Block {
   code: string[];
   /** Whether `<!-- continues -->` stands right before it: it belongs to the block above. */
   continues: boolean;
+  /** `<!-- worker work.mjs -->` stands right before it: it is the file that the next block's workers run. */
+  worker?: string | undefined;
 }
 
 export function blocks({ file, lines }: Page): Block[] {
@@ -40,6 +42,7 @@ export function blocks({ file, lines }: Page): Block[] {
         line: i + 2,
         code: [],
         continues: before === '<!-- continues -->',
+        worker: /^<!-- worker (\S+) -->$/.exec(before ?? '')?.[1],
       };
       found.push(open);
     } else {
@@ -58,15 +61,23 @@ export interface Snippet {
   code: string;
   /** What it says that it prints: the text of its `// →` comments. */
   prints: string[];
+  /** The code of its workers by file name. */
+  workers: Record<string, string>;
 }
 
 export function snippets(page: Page): Snippet[] {
   const found: (Snippet & { lines: string[] })[] = [];
-  for (const { language, line, code, continues } of blocks(page)) {
+  let workers: Record<string, string> = {};
+  for (const { language, line, code, continues, worker } of blocks(page)) {
     if (language !== 'ts' && language !== 'js') continue;
+    if (worker !== undefined) {
+      workers[worker] = code.join('\n');
+      continue;
+    }
     let snippet = found.at(-1);
     if (snippet === undefined || !continues) {
-      snippet = { page: page.file, line, language, code: '', prints: [], lines: [] };
+      snippet = { page: page.file, line, language, code: '', prints: [], workers, lines: [] };
+      workers = {};
       found.push(snippet);
     }
     while (snippet.lines.length < line - 1) snippet.lines.push('');

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { format } from 'node:util';
 import ts from 'typescript';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import { buildWorker } from '../isolation/build.js';
 import { type Block, blocks, pages, ROOT, type Snippet, snippets } from './markdown.js';
 
 const PAGES = pages();
@@ -23,6 +24,11 @@ async function run(snippet: Snippet): Promise<string[]> {
   const file = fileOf(snippet, scratch);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, snippet.code);
+  for (const [name, code] of Object.entries(snippet.workers)) {
+    const source = join(dirname(file), `${name}.source.ts`);
+    writeFileSync(source, code);
+    await buildWorker(source, join(dirname(file), name));
+  }
   const printed: string[] = [];
   vi.spyOn(console, 'log').mockImplementation((...args) => void printed.push(...format(...args).split('\n')));
   try {
