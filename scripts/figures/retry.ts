@@ -1,0 +1,54 @@
+import { type RetryBudget, ratioBudget, retryWindow } from 'evenkeel';
+import type { ManualClock } from 'evenkeel/testing';
+import { callThrough } from '../../test/simulation/layers.js';
+import { type Colour, lineChart, type Panel, type Point } from './line-chart.js';
+
+const SECOND = 1_000;
+const END = 60;
+const OUTAGE = { from: 15, to: 45 };
+
+/** A total outage three layers down, three tries a layer: what the callee gets, by budget. */
+export async function outageOfLayersChart(): Promise<string> {
+  const callee = async (window: (clock: ManualClock) => RetryBudget | RetryBudget[]): Promise<Point[]> => {
+    const perSecond = 50;
+    const traffic = await callThrough({
+      layers: 3,
+      maxRetries: 2,
+      window,
+      perSecond,
+      durationMs: END * SECOND,
+      // Now and then a call fails, so that there is something to retry before.
+      fails: (at, attempt, random) =>
+        (at >= OUTAGE.from * SECOND && at < OUTAGE.to * SECOND) || (attempt === 0 && random() < 0.05),
+    });
+    return Array.from({ length: END }, (_, second) => {
+      const from = second * SECOND;
+      return [second + 0.5, perSecond * traffic.total(from, from + SECOND)];
+    });
+  };
+  const line = (label: string, colour: Colour, points: Point[]) => ({ label, colour, points });
+  const none = line('no budget', 'red', await callee(() => []));
+  const ratio = line('ratioBudget()', 'blue', await callee((clock) => ratioBudget({ clock })));
+  const window = line('retryWindow()', 'green', await callee((clock) => retryWindow({ clock })));
+  const panel = (title: string, max: number, ticks: number[], series: Panel['series']): Panel => ({
+    title,
+    height: 170,
+    max,
+    ticks,
+    series,
+  });
+  return lineChart({
+    title: 'An outage three layers down, with a retry in each layer',
+    subtitle: '50 requests a second; retry({ maxRetries: 2 }) in each of three services; virtual time.',
+    summary:
+      'Without a budget the callee gets 27 times the calls, 1,350 a second instead of 50, as long as the outage lasts. ' +
+      'With ratioBudget it gets three short bursts, in which a budget of ten seconds is spent at once, and no retries ' +
+      'between them; with retryWindow hardly more calls than there are requests.',
+    x: { label: 'time, s', min: 0, max: END, ticks: [0, 15, 30, 45, 60] },
+    spans: [{ ...OUTAGE, label: 'the callee fails every call' }],
+    panels: [
+      panel('Calls of the callee a second, without a budget', 1_500, [0, 500, 1_000, 1_350], [none]),
+      panel('… and with one', 600, [0, 50, 200, 400, 600], [ratio, window]),
+    ],
+  });
+}
