@@ -10,9 +10,9 @@ const PHASE_MS = 5_000;
 /** What its callee takes a second, and how much may wait there. */
 const CAPACITY = 100_000;
 const ROOM = 10_000;
-/** The callee is down for so long at the end of each so long. */
-const OUTAGE_MS = 10_000;
-const OUTAGE_EVERY_MS = 60_000;
+/** The callee is down in the last two of so many phases. */
+const OUTAGE_EVERY = 12;
+const OUTAGE = 2;
 /** How often a user may ask, each so long. */
 const USER_LIMIT = 5;
 const USER_WINDOW_MS = 10_000;
@@ -40,6 +40,7 @@ class CountedClock implements Clock {
 /** A queue that is worked off evenly; counts what it gets. */
 class Callee {
   reached = 0;
+  isDown = false;
   #waiting = 0;
   #seenAt = 0;
 
@@ -52,7 +53,7 @@ class Callee {
   /** Whether it takes the call. */
   call(now: number): boolean {
     this.reached++;
-    if (this.fullness(now) >= 1 || now % OUTAGE_EVERY_MS >= OUTAGE_EVERY_MS - OUTAGE_MS) return false;
+    if (this.isDown || this.fullness(now) >= 1) return false;
     this.#waiting++;
     return true;
   }
@@ -70,6 +71,9 @@ export class AdmissionSet {
   readonly #call = { startedAt: 0, receivedAt: 0, key: '', tier: 1 as Tier };
   #state: number;
   #offered = 0;
+  /** How many phases have begun. */
+  #phase = 0;
+  #gapMs = 0;
 
   /** @param place which of the `sets` it is: of the `users` in all it has every so manieth. */
   constructor(users: number, place: number, sets: number, seed: number) {
@@ -100,7 +104,8 @@ export class AdmissionSet {
     const call = this.#call;
     const reachedBefore = callee.reached;
     for (let i = 0; i < offered; i++) {
-      clock.time += 1_000 / (clock.time % (2 * PHASE_MS) < PHASE_MS ? QUIET_RATE : RUSH_RATE);
+      if (clock.time >= this.#phase * PHASE_MS) this.#beginPhase();
+      clock.time += this.#gapMs;
       const now = clock.time;
       const user = this.#nextUser();
       call.startedAt = call.receivedAt = now;
@@ -130,6 +135,12 @@ export class AdmissionSet {
     counts.offered += offered;
     counts.reached = callee.reached - reachedBefore;
     return counts;
+  }
+
+  #beginPhase(): void {
+    this.#gapMs = 1_000 / (this.#phase % 2 === 0 ? QUIET_RATE : RUSH_RATE);
+    this.#callee.isDown = this.#phase % OUTAGE_EVERY >= OUTAGE_EVERY - OUTAGE;
+    this.#phase++;
   }
 
   /** One of those who are shaking, whom the others join by and by. Random by xorshift32. */

@@ -46,7 +46,7 @@ function report({ counts, sets, users, begun, spentMs }: Campaign): string {
   const { offered, admitted, refused } = counts;
   const share = (part: number): string => `${((part / offered) * 100).toFixed(2)} %`;
   const perSecond = (offered / spentMs) * 1_000;
-  const resumed = begun > 1 ? `, resumed ${begun - 1} times` : '';
+  const resumed = begun > 1 ? `, resumed ${begun - 1} ×` : '';
   return [
     `${new Date().toISOString().slice(0, 10)}, ${machineText(machine())}: ${whole(offered)} decisions in ${(spentMs / 60_000).toFixed(1)} minutes, ${whole(perSecond)} a second, ${whole((sets / perSecond) * 1e9)} ns each on a core; ${sets} sets, ${whole(users)} users${resumed}.`,
     table(
