@@ -6,6 +6,7 @@ import { breakerRefusal } from './breaker-refusal.js';
 import { breakerSuccess } from './breaker-success.js';
 import { concurrencyPermit, concurrencySuccess } from './concurrency-limiter.js';
 import { fivePolicies } from './five-policies.js';
+import { fallbackSuccess, hedgeSuccess } from './hedge-and-fallback.js';
 import { rateLimitAdmitted, rateLimitRefused } from './rate-limiter.js';
 import { rateLimitKeys } from './rate-limiter-keys.js';
 import { retrySuccess } from './retry.js';
@@ -23,6 +24,8 @@ export const groups: Group[] = [
   concurrencyPermit,
   concurrencySuccess,
   retrySuccess,
+  hedgeSuccess,
+  fallbackSuccess,
   balancerPick,
   fivePolicies,
   admissionSuccess,

@@ -11,7 +11,7 @@ import { notify, type Observer } from '../core/events.js';
 import { judge } from '../core/gate.js';
 import type { Result } from '../core/pipeline.js';
 import type { Classify, CommonOptions, Outcome, Verdict } from '../core/policy.js';
-import { rejectSoon } from '../core/settle.js';
+import { rejectSoon, untilAbort } from '../core/settle.js';
 import { invalid, OptionReader } from '../core/validate.js';
 import { type RetryBudget, readBudget } from './budget.js';
 import { Freeze, type FreezeSettings } from './freeze.js';
@@ -155,7 +155,10 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
   async #call(site: Site<C, R>, ctx: C): Promise<Ended<R>> {
     let outcome: Ended<R>['outcome'];
     try {
-      outcome = { ok: true, value: await callUser<R>(CallContext.begin(this.#clock, site, ctx)) };
+      const abortable = abortableOf(ctx);
+      if (abortable?.aborted) throw abortable.reason;
+      const promise = Promise.resolve(site(ctx));
+      outcome = { ok: true, value: await (abortable === undefined ? promise : untilAbort(promise, abortable)) };
     } catch (error) {
       outcome = { ok: false, error };
     }
@@ -166,7 +169,8 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
   async #callRemote(ctx: C): Promise<Ended<R>> {
     let good: boolean | undefined;
     try {
-      const remote = await this.#call(this.#remote, derive<Context>(ctx, { attempt: ctx.attempt + 1 }) as C);
+      const again = derive<Context>(ctx, { attempt: ctx.attempt + 1, startedAt: this.#clock.now() }) as C;
+      const remote = await this.#call(this.#remote, again);
       if (remote.verdict !== 'ignored') good = remote.verdict === 'success';
       return remote;
     } finally {
