@@ -4,13 +4,13 @@ import { callThrough } from '../../test/simulation/layers.js';
 import { type Colour, lineChart, type Panel, type Point } from './line-chart.js';
 
 const SECOND = 1_000;
-const END = 60;
-const OUTAGE = { from: 15, to: 45 };
+const END = 40;
+const OUTAGE = { from: 10, to: 25 };
 
 /** A total outage three layers down, three tries a layer: what the callee gets, by budget. */
 export async function outageOfLayersChart(): Promise<string> {
   const callee = async (window: (clock: ManualClock) => RetryBudget | RetryBudget[]): Promise<Point[]> => {
-    const perSecond = 50;
+    const perSecond = 40;
     const traffic = await callThrough({
       layers: 3,
       maxRetries: 2,
@@ -39,16 +39,16 @@ export async function outageOfLayersChart(): Promise<string> {
   });
   return lineChart({
     title: 'An outage three layers down, with a retry in each layer',
-    subtitle: '50 requests a second; retry({ maxRetries: 2 }) in each of three services; virtual time.',
+    subtitle: '40 requests a second; retry({ maxRetries: 2 }) in each of three services; virtual time.',
     summary:
-      'Without a budget the callee gets 27 times the calls, 1,350 a second instead of 50, as long as the outage lasts. ' +
-      'With ratioBudget it gets three short bursts, in which a budget of ten seconds is spent at once, and no retries ' +
+      'Without a budget the callee gets 27 times the calls, 1,080 a second instead of 40, as long as the outage lasts. ' +
+      'With ratioBudget it gets two short bursts, in which a budget of ten seconds is spent at once, and no retries ' +
       'between them; with retryWindow hardly more calls than there are requests.',
-    x: { label: 'time, s', min: 0, max: END, ticks: [0, 15, 30, 45, 60] },
+    x: { label: 'time, s', min: 0, max: END, ticks: [0, 10, 20, 30, 40] },
     spans: [{ ...OUTAGE, label: 'the callee fails every call' }],
     panels: [
-      panel('Calls of the callee a second, without a budget', 1_500, [0, 500, 1_000, 1_350], [none]),
-      panel('… and with one', 600, [0, 50, 200, 400, 600], [ratio, window]),
+      panel('Calls of the callee a second, without a budget', 1_200, [0, 500, 1_080], [none]),
+      panel('… and with one', 600, [0, 40, 200, 400, 600], [ratio, window]),
     ],
   });
 }
