@@ -100,13 +100,10 @@ describe('smooth', () => {
         const total = weights.reduce((sum, one) => sum + one, 0);
         const picks = Array.from({ length: 400 }, () => choice.next()?.value as number);
         weights.forEach((one, i) => {
-          let gap = 0;
-          for (const pick of picks) {
-            if (pick === i) gap = 0;
-            else expect(++gap).toBeLessThanOrEqual((2 * total) / one + weights.length);
-          }
-          const share = picks.filter((pick) => pick === i).length - (400 * one) / total;
-          expect(Math.abs(share)).toBeLessThanOrEqual(2 + (weights.length * one) / total);
+          const turns = picks.flatMap((pick, at) => (pick === i ? [at] : []));
+          const gaps = [...turns, picks.length].map((at, turn) => at - (turns[turn - 1] ?? -1));
+          expect(Math.max(...gaps)).toBeLessThanOrEqual((2 * total) / one + weights.length);
+          expect(Math.abs(turns.length - (400 * one) / total)).toBeLessThanOrEqual(2 + (weights.length * one) / total);
         });
       }),
     );

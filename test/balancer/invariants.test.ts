@@ -64,7 +64,7 @@ describe('balancer, whatever happens', () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -189,7 +189,7 @@ describe('balancer, whatever happens', () => {
           expect(sees(among.pool)).toEqual(sees(alone.pool));
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 

@@ -62,19 +62,19 @@ it('a server that is killed and started again under load costs a few requests', 
     return failed;
   }
 
-  expect(await load(300)).toBe(0);
-  expect(served).toEqual([100, 100, 100]);
+  expect(await load(150)).toBe(0);
+  expect(served).toEqual([50, 50, 50]);
 
   // Killed in the middle of it: what masks it, and what was on its way.
-  const lost = await load(600, () => kill(2));
+  const lost = await load(300, () => kill(2));
   expect(lost).toBeGreaterThanOrEqual(5);
   expect(lost).toBeLessThanOrEqual(5 + AT_ONCE);
   expect(states).toEqual(['2 masked']);
 
   // From now on only the others are asked.
   const before = [...served];
-  expect(await load(400)).toBe(0);
-  expect(served.map((count, i) => count - (before[i] as number))).toEqual([200, 200, 0]);
+  expect(await load(200)).toBe(0);
+  expect(served.map((count, i) => count - (before[i] as number))).toEqual([100, 100, 0]);
 
   await start(2, ports[2] as number);
   pool.update({ probeIntervalMs: 0.001 });
@@ -82,8 +82,7 @@ it('a server that is killed and started again under load costs a few requests', 
   for (; requests < 2_000 && states.length < 3; requests += 50) expect(await load(50)).toBe(0);
   expect(states).toEqual(['2 masked', '2 recovering', '2 up']);
   const after = [...served];
-  expect(await load(300)).toBe(0);
-  for (const [i, count] of served.entries())
-    expect(Math.abs(count - (after[i] as number) - 100)).toBeLessThanOrEqual(2);
+  expect(await load(150)).toBe(0);
+  for (const [i, count] of served.entries()) expect(Math.abs(count - (after[i] as number) - 50)).toBeLessThanOrEqual(2);
   for (const { inFlight } of pool.snapshot().instances) expect(inFlight).toBe(0);
 });
