@@ -7,6 +7,7 @@ const modules = readdirSync('src').filter((folder) => existsSync(`src/${folder}/
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
+    cli: 'src/cli/main.ts',
     ...Object.fromEntries(modules.map((folder) => [folder, `src/${folder}/index.ts`])),
   },
   format: ['esm', 'cjs'],

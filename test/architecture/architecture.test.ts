@@ -49,6 +49,7 @@ describe('imports', () => {
     ['a sibling in a type', 'src/retry/a.ts', `type R = import('../ring-buffer/index.js').R;`, 'sibling'],
     ['the root', 'src/retry/a.ts', `import { retry } from '../index.js';`, 'nothing imports the root'],
     ['testing', 'src/retry/a.ts', `import { manualClock } from '../testing/index.js';`, 'nothing imports testing'],
+    ['the command takes internals', 'src/cli/a.ts', `import '../retry/retry.js';`, 'only its index.ts'],
     ['the root takes testing', 'src/index.ts', `export * from './testing/index.js';`, 'nothing imports testing'],
     ['the root takes internals', 'src/index.ts', `export * from './core/clock.js';`, 'index.ts files only'],
     ['testing takes internals', 'src/testing/a.ts', `import '../retry/retry.js';`, 'only its index.ts'],

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -66,6 +66,7 @@ const API: Record<string, string[]> = {
   ],
   'evenkeel/core': CORE,
   'evenkeel/balancer': ['balancer'],
+  'evenkeel/chaos': ['InjectedError', 'chaos', 'isInjected'],
   'evenkeel/circuit-breaker': ['circuitBreaker'],
   'evenkeel/concurrency-limiter': ['concurrencyLimiter', 'processLoad'],
   'evenkeel/deadline': [
@@ -170,6 +171,8 @@ describe('the tarball', () => {
     const elsewhere = imports.filter(({ from, specifier }) => {
       // Only where threads are what it is about.
       if (specifier === 'node:worker_threads') return !from.includes('isolation');
+      // The command reads and writes files.
+      if (specifier.startsWith('node:')) return !from.startsWith('dist/cli.');
       if (!specifier.startsWith('./')) return true;
       const path = posix.join(posix.dirname(from), specifier);
       // Types are imported by the name of the file that they describe.
@@ -332,6 +335,90 @@ describe('a TypeScript consumer', () => {
     expect(
       complaints({ 'wrong.ts': `import { a } from 'evenkeel/gone'; export const b: string = 1;` }, options),
     ).toHaveLength(2);
+  });
+});
+
+describe('the command', () => {
+  const SCENARIO = `
+    import { circuitBreaker, pipeline } from 'evenkeel';
+    const load = { arrivals: 'constant', ratePerSecond: 100 };
+    export const bare = { seed: 1, durationMs: 5_000, load, backend: { serviceTimeMs: 20, queue: 10 } };
+    const client = { pipeline: ({ clock, random }) => pipeline(circuitBreaker({ clock, random, k: 1.1 })) };
+    export default { ...bare, name: 'guarded', client };
+    export const expectations = { refusedBy: { circuit_open: { min: 100 } } };
+    export const bareExpectations = { goodputRatio: { min: 0.9 } };`;
+
+  /** Runs the installed command in the consumer's folder. */
+  function command(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+    const bin = join(packed.folder, 'node_modules/.bin/evenkeel');
+    const { status, stdout, stderr } = spawnSync(bin, args, { cwd: packed.folder, encoding: 'utf8' });
+    return { status, stdout, stderr };
+  }
+
+  beforeAll(() => writeFileSync(join(packed.folder, 'scenario.mjs'), SCENARIO));
+
+  it('simulates: a table, a picture, figures, and the bounds of the file', () => {
+    const good = command('simulate', 'scenario.mjs', '--svg', 'out.svg', '--json', 'out.json');
+    expect(good).toEqual({ status: 0, stdout: expect.stringMatching(/guarded\noffered +499\n/), stderr: '' });
+    expect(good.stdout).toMatch(/ {2}circuit_open +\d+\n[\s\S]*All as expected\.\n$/);
+    expect(readFileSync(join(packed.folder, 'out.svg'), 'utf8')).toMatch(/^<svg /);
+    expect(JSON.parse(readFileSync(join(packed.folder, 'out.json'), 'utf8'))).toMatchObject({
+      seed: 1,
+      name: 'guarded',
+    });
+    const bad = command('simulate', 'scenario.mjs#bare');
+    expect([bad.status, bad.stderr]).toEqual([
+      1,
+      expect.stringMatching(/Not as expected: [\s\S]*goodputRatio .* got 0\.499/),
+    ]);
+  });
+
+  it('compares', () => {
+    const { status, stdout } = command(
+      'compare',
+      'scenario.mjs#bare',
+      'scenario.mjs',
+      '--svg',
+      'both.svg',
+      '--seed',
+      '7',
+    );
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^ +scenario\.mjs#bare +scenario\.mjs\n/)]);
+    expect(readFileSync(join(packed.folder, 'both.svg'), 'utf8')).toContain('seed 7');
+  });
+
+  it('loads TypeScript with tsx, and says how where it is not there', () => {
+    const typed = SCENARIO.replace('const load =', 'const load: object =');
+    writeFileSync(join(packed.folder, 'scenario.ts'), typed);
+    if (!(process.features as { typescript?: unknown }).typescript) {
+      expect(command('simulate', 'scenario.ts')).toEqual({
+        status: 2,
+        stdout: '',
+        stderr: expect.stringMatching(/^evenkeel: .*scenario\.ts is TypeScript, .*npm install -D tsx/),
+      });
+    }
+    symlinkSync(join(ROOT, 'node_modules/tsx'), join(packed.folder, 'node_modules/tsx'));
+    expect(command('simulate', 'scenario.ts')).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it.each([
+    [[], 0, ''],
+    [['--help'], 0, ''],
+    [['play'], 2, 'evenkeel: there is no command play; there are simulate and compare'],
+    [['simulate'], 2, 'evenkeel: simulate takes one file, got 0'],
+    [['simulate', 'gone.mjs'], 2, 'evenkeel: there is no file gone.mjs'],
+    [
+      ['simulate', 'scenario.mjs#gone'],
+      2,
+      'has no scenario as its export gone; it exports bare, bareExpectations, default',
+    ],
+    [['simulate', 'scenario.mjs', '--seed', 'x'], 2, '--seed must be a whole number, got x'],
+    [['simulate', 'scenario.mjs', '--png', 'x'], 2, "Unknown option '--png'"],
+    [['compare', 'scenario.mjs'], 2, 'compare takes two to five files, got 1'],
+  ])('%j: exit code %i', (args, status, message) => {
+    const { status: got, stderr, stdout } = command(...args);
+    expect([got, stderr]).toEqual([status, expect.stringContaining(message)]);
+    if (status === 0) expect(stdout).toContain('evenkeel simulate <file>');
   });
 });
 
