@@ -141,11 +141,12 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     this.#counts.calls++;
     const local = await this.#call(this.#local, ctx);
     if (local.verdict !== 'ignored') this.#window.onFirstDone?.(local.verdict === 'success');
-    if (!this.#wantsRemote(local, ctx) || !this.#mayCallRemote(ctx)) {
+    const allowedAt = this.#wantsRemote(local, ctx) ? this.#askForRemote(ctx) : undefined;
+    if (allowedAt === undefined) {
       if (local.verdict === 'success') this.#freeze.thaw();
       return settle(local);
     }
-    const remote = await this.#callRemote(ctx);
+    const remote = await this.#callRemote(ctx, allowedAt);
     this.#learn(local, remote, ctx);
     // The answer of a site that was called says more than the refusal of one that was not.
     const localStands = !remote.outcome.ok && (local.outcome.ok || isRejected(remote.outcome.error));
@@ -166,7 +167,7 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     return { outcome, verdict };
   }
 
-  async #callRemote(ctx: C): Promise<Ended<R>> {
+  async #callRemote(ctx: C, allowedAt: number): Promise<Ended<R>> {
     let good: boolean | undefined;
     try {
       const again = derive<Context>(ctx, { attempt: ctx.attempt + 1, startedAt: this.#clock.now() }) as C;
@@ -174,7 +175,7 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
       if (remote.verdict !== 'ignored') good = remote.verdict === 'success';
       return remote;
     } finally {
-      this.#window.onRetryDone(good);
+      this.#window.onRetryDone(good, allowedAt);
     }
   }
 
@@ -184,16 +185,17 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     return verdict === 'ignored' ? !outcome.ok && isRejected(outcome.error) : verdict !== 'success';
   }
 
-  #mayCallRemote(ctx: C): boolean {
+  /** When it was allowed, clock ms; undefined = it was not. */
+  #askForRemote(ctx: C): number | undefined {
     const at = this.#clock.now();
-    if (at >= ctx.deadline || this.#freeze.leftMs(at) > 0) return false;
-    if (!this.#window.tryRetry()) {
+    if (at >= ctx.deadline || this.#freeze.leftMs(at) > 0) return undefined;
+    if (!this.#window.tryRetry(at)) {
       this.#counts.refused++;
-      return false;
+      return undefined;
     }
     this.#counts.failovers++;
     if (this.#observer !== undefined) notify(this.#observer, { type: 'failover', policy: this.#name, at });
-    return true;
+    return at;
   }
 
   #learn(local: Ended<R>, remote: Ended<R>, ctx: C): void {
