@@ -226,16 +226,21 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
 
   /** A clock that fails stands still; so does one that falls back, unless it was set. */
   #timeOf(ctx: Partial<Context> | undefined): number {
-    const now = ctx?.startedAt ?? this.#clock.now();
-    if (now >= this.#latest && now < Infinity) {
-      this.#latest = now;
-    } else if (now < this.#latest - SET_BACK_MS && now > -Infinity) {
-      const byMs = now - this.#latest;
-      this.#latest = now;
-      this.#userProbes.shift(byMs);
-      for (const instance of this.#pool.values()) instance.shift(byMs);
+    let now = ctx?.startedAt ?? this.#clock.now();
+    if (now < this.#latest - SET_BACK_MS) {
+      // It may be an old context.
+      now = this.#clock.now();
+      if (now < this.#latest - SET_BACK_MS && now > -Infinity) this.#setBack(now);
     }
+    if (now > this.#latest && now < Infinity) this.#latest = now;
     return this.#latest;
+  }
+
+  #setBack(now: number): void {
+    const byMs = now - this.#latest;
+    this.#latest = now;
+    this.#userProbes.shift(byMs);
+    for (const instance of this.#pool.values()) instance.shift(byMs);
   }
 
   #tell(event: ResilienceEvent): void {

@@ -238,6 +238,18 @@ describe('odd clocks', () => {
     for (const ms of [-3_600_000, 3_600_000, -1_000]) recovers((clock) => clock.jump(ms));
   });
 
+  it('an old context is no clock that was set back', () => {
+    const clock = manualClock(1_000_000);
+    const pool = balancer({ instances: ['a', 'b'], clock });
+    mask(pool, 'a');
+    for (let i = 0; i < 10; i++) expect(pool.pick({ startedAt: 900_000 })).toBe('b');
+    clock.jump(4_999);
+    expect(pool.pick()).toBe('b');
+    expect(pool.pick({ startedAt: 1_000_000 })).toBe('b');
+    clock.jump(1);
+    expect(pool.pick({ startedAt: 900_000 })).toBe('a');
+  });
+
   it('that fails', () => {
     const clock = manualClock();
     let broken = false;
