@@ -29,10 +29,21 @@ export type ResilienceEvent =
   | { type: 'failover_frozen'; policy: string; at: number; freezeMs: number }
   /** A call failed, and is answered by the fallback's function. */
   | { type: 'fallback'; policy: string; at: number }
-  /** A worker of a set has died; another takes its place. */
-  | { type: 'worker_exit'; policy: string; at: number; set: string; end: 'exit' | 'timeout' | 'start_timeout' }
+  /** A worker of a set has died, of `error` if it threw that; another takes its place. */
+  | {
+      type: 'worker_exit';
+      policy: string;
+      at: number;
+      set: string;
+      end: 'exit' | 'timeout' | 'start_timeout';
+      error: unknown;
+    }
   /** A message has killed `kills` workers of its set, and is not tried again. */
-  | { type: 'message_set_aside'; policy: string; at: number; set: string; kills: number };
+  | { type: 'message_set_aside'; policy: string; at: number; set: string; kills: number }
+  /** An experiment of `chaos` began or has ended. */
+  | { type: 'chaos_state'; policy: string; at: number; running: boolean; endedBy: string | undefined }
+  /** A call met a fault of an experiment. */
+  | { type: 'fault_injected'; policy: string; at: number; fault: 'latency' | 'error' | 'hang' | 'abort' };
 
 /** Called with each event, on the call's own path: keep it short. What it throws reaches the host, not the call. */
 export type Observer = (event: ResilienceEvent) => void;

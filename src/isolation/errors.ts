@@ -1,7 +1,7 @@
 // `Symbol.for`: see core/errors.ts.
 const LOST = Symbol.for('evenkeel.messageLost');
 
-/** Why a message got no answer: it killed too many workers, or its set was closed while it waited. */
+/** Why a message got no answer: it killed too many workers, or there was no worker for it. */
 export type LossReason = 'set_aside' | 'worker_lost';
 
 /**
@@ -11,7 +11,8 @@ export type LossReason = 'set_aside' | 'worker_lost';
 export class MessageLostError extends Error {
   readonly code = 'EVENKEEL_MESSAGE_LOST';
   override readonly name = 'MessageLostError';
-  /** `set_aside`: it killed its worker `kills` times; `worker_lost`: its set was closed. */
+  /** `set_aside`: it killed its worker `kills` times; `worker_lost`: its set was closed, or
+   * its workers do not start: see `cause`. */
   readonly reason: LossReason;
   /** The set that it was in. */
   readonly set: string;
@@ -23,7 +24,9 @@ export class MessageLostError extends Error {
     const why =
       reason === 'set_aside'
         ? `it killed its worker ${kills} times, by a crash or by taking too long, and was set aside`
-        : 'the sets were closed before it was answered';
+        : cause === undefined
+          ? 'the sets were closed before it was answered'
+          : `no worker of the set starts: ${String(cause)}`;
     super(`set ${set} has no answer to the message: ${why}`, cause === undefined ? undefined : { cause });
     this.reason = reason;
     this.set = set;

@@ -72,13 +72,6 @@ export class Ledger<E extends Entry> {
     return entry;
   }
 
-  /** Takes out all that are left. */
-  takeAll(): E[] {
-    const all = [...this.#entries.values()];
-    this.#entries.clear();
-    return all;
-  }
-
   /**
    * Takes out the messages that nobody works on any more: the one that the dead worker `dead` held, and those that were
    * claimed, as the ring's read index says, but that no worker has named: who claimed them died before it could.

@@ -75,6 +75,8 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   /** Whether a worker has died in the middle of claiming, and it is not certain yet what it has taken. */
   #orphaned = false;
   #closed = false;
+  /** Whether no worker has started of late. */
+  #down = false;
   #whenDone: (() => void) | undefined;
 
   constructor(set: string, workers: number, settings: SetSettings) {
@@ -91,6 +93,10 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
 
   call(message: Uint8Array, signal: AbortSignal | undefined, timeoutMs: number): Promise<Uint8Array> {
     if (this.#closed) return this.#refuse('no_instance');
+    if (this.#down) {
+      if (this.#slots.every((slot) => slot.failsToStart)) return this.#refuse('no_instance', this.#restartInMs());
+      this.#down = false;
+    }
     // Also those that were given up: their messages are in the ring still.
     if (this.#ledger.size >= this.#settings.capacity) return this.#refuse('concurrency_limited');
     return new Promise((resolve, reject) => {
@@ -121,9 +127,11 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   /** What the dead worker held, and did not answer, is sent again, but for a message that has killed too often. */
   died(slot: WorkerSlot, end: WorkerEnd, error: unknown): void {
     this.#counts.restarts++;
-    this.#tell({ type: 'worker_exit', policy: this.#settings.name, at: this.clock.now(), set: this.#set, end });
+    this.#tell({ type: 'worker_exit', policy: this.#settings.name, at: this.clock.now(), set: this.#set, end, error });
     this.#recover(slot.claim, error);
     if (this.#orphaned) this.#lookIn(1);
+    this.#down = this.#slots.every((each) => each.failsToStart);
+    if (this.#down) this.#failAll(error);
   }
 
   readIndex(): number {
@@ -171,9 +179,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     this.#closed = true;
     this.clock.clearTimer(this.#timer);
     await Promise.all(this.#slots.map((slot) => slot.close()));
-    for (const call of this.#ledger.takeAll()) {
-      call.fail('workerLost', new MessageLostError(this.name, 'worker_lost', call.kills));
-    }
+    this.#failAll();
     this.#ring.close();
   }
 
@@ -197,6 +203,17 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     call.fail('setAside', new MessageLostError(this.name, 'set_aside', call.kills, error));
   }
 
+  #failAll(error?: unknown): void {
+    for (const [, call] of this.#ledger.entries()) {
+      call.fail('workerLost', new MessageLostError(this.name, 'worker_lost', call.kills, error));
+    }
+  }
+
+  /** When the next worker is started. */
+  #restartInMs(): number {
+    return Math.max(0, Math.min(...this.#slots.map((slot) => slot.startsAt)) - this.clock.now());
+  }
+
   /** Sends again what nobody works on any more. */
   #recover(dead?: Claim, error?: unknown): void {
     const { held, orphans, certain } = this.#ledger.unheld(this, dead);
@@ -205,13 +222,13 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     for (const call of orphans) this.#again(call, false, error);
   }
 
-  #refuse(reason: Reason): Promise<never> {
+  #refuse(reason: Reason, retryAfterMs = 0): Promise<never> {
     this.#counts.refused++;
-    return rejectSoon(this.#rejection(reason));
+    return rejectSoon(this.#rejection(reason, retryAfterMs));
   }
 
-  #rejection(reason: Reason): RejectedError {
-    const rejection = { policy: this.name, reason, retryAfterMs: 0 };
+  #rejection(reason: Reason, retryAfterMs = 0): RejectedError {
+    const rejection = { policy: this.name, reason, retryAfterMs };
     this.#tell({ type: 'rejected', at: this.clock.now(), ...rejection, shadow: false });
     return new RejectedError(rejection);
   }

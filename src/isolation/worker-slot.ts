@@ -41,6 +41,8 @@ export class WorkerSlot {
   #status = new WorkerStatus();
   #replies: RingReader | undefined;
   #startedAt = 0;
+  #startsAt = 0;
+  #failed = false;
   #end: WorkerEnd = 'exit';
   /** Deaths of workers that had not lived long. */
   #quickDeaths = 0;
@@ -64,6 +66,17 @@ export class WorkerSlot {
 
   get ready(): boolean {
     return this.alive && this.#status.phase !== Phase.STARTING;
+  }
+
+  /** Whether the last worker has died before it was ready, and none has come up since. */
+  get failsToStart(): boolean {
+    if (this.ready) this.#failed = false;
+    return this.#failed;
+  }
+
+  /** When the next worker is started, clock ms. */
+  get startsAt(): number {
+    return this.#startsAt;
   }
 
   /** What the worker says that it holds; of a dead one, what it said last. */
@@ -155,13 +168,17 @@ export class WorkerSlot {
   #exited(error: unknown): void {
     this.#worker = undefined;
     if (this.#closed) return;
-    this.#owner.died(this, this.#end, error);
-    this.#drop();
     const { clock, restartMinMs, restartMaxMs } = this.#settings;
-    this.#quickDeaths = clock.now() - this.#startedAt < restartMaxMs ? this.#quickDeaths + 1 : 0;
+    const now = clock.now();
+    this.#failed = this.#status.phase === Phase.STARTING;
+    this.#quickDeaths = now - this.#startedAt < restartMaxMs ? this.#quickDeaths + 1 : 0;
     // The first at once: one bad message is no reason to wait.
     const n = this.#quickDeaths - 2;
-    this.#restart = clock.setTimer(() => this.#start(), n < 0 ? 0 : Math.min(restartMaxMs, restartMinMs * 2 ** n));
+    const delayMs = n < 0 ? 0 : Math.min(restartMaxMs, restartMinMs * 2 ** n);
+    this.#startsAt = now + delayMs;
+    this.#restart = clock.setTimer(() => this.#start(), delayMs);
+    this.#owner.died(this, this.#end, error);
+    this.#drop();
     if (this.#owner.wantsReplies) void this.listen();
   }
 

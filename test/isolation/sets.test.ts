@@ -117,9 +117,33 @@ describe('a message that is too old', () => {
     expect(sets.snapshot()['0']).toMatchObject({ done: 2, queued: 0, inWork: 0 });
   });
 
-  it('is refused when no worker ever comes', async () => {
-    const sets = open({ maxAgeMs: 20, worker: new URL('file:///nowhere/at-all.mjs') });
+  it('is refused while all workers are busy', async () => {
+    const sets = open({ maxAgeMs: 50, messageTimeoutMs: 10_000 });
+    while ((await fate(sets.call(message(0)))) === 'too_old');
+    const hung = fate(sets.call(message(Command.HANG)));
     expect(await fate(sets.call(message(0)))).toBe('too_old');
+    await sets.close({ graceMs: 0 });
+    expect(await hung).toBe('worker_lost');
+  });
+});
+
+describe('a worker that does not start', () => {
+  it('fails the calls that wait with what it died of, and refuses others until it is tried again', async () => {
+    const sets = open({ worker: new URL('file:///nowhere/at-all.mjs'), restartMinMs: 5_000 });
+    const error = (await sets.call(message(0)).catch((thrown) => thrown)) as Error;
+    expect(error.message).toContain(
+      'set sets.0 has no answer to the message: no worker of the set starts: Error: Cannot find module',
+    );
+    expect(isMessageLost(error) && error.reason).toBe('worker_lost');
+    expect(events.find(({ type }) => type === 'worker_exit')).toMatchObject({
+      end: 'exit',
+      error: { code: 'MODULE_NOT_FOUND' },
+    });
+    while (events.filter(({ type }) => type === 'worker_exit').length < 2) await new Promise(setImmediate);
+    const refusal = await sets.call(message(0)).catch((thrown) => thrown);
+    expect(refusal).toMatchObject({ reason: 'no_instance', policy: 'sets.0' });
+    expect(refusal.retryAfterMs).toBeGreaterThan(0);
+    expect(total(sets)).toBe(2);
   });
 });
 
