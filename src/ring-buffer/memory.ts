@@ -6,10 +6,10 @@ export interface Memory {
   load(word: number): number;
   /** Whether `word` was `expected` and is `value` now. */
   cas(word: number, expected: number, value: number): boolean;
-  /** These three give the old value. */
-  or(word: number, bits: number): number;
-  and(word: number, bits: number): number;
-  add(word: number, by: number): number;
+  set(word: number, bit: number): void;
+  /** Takes a bit back; whether it was set. */
+  clear(word: number, bit: number): boolean;
+  add(word: number, by: number): void;
   /** Sleeps while `word` is `expected`, until notified or `timeoutMs` have passed. */
   wait(word: number, expected: number, timeoutMs: number): 'ok' | 'not-equal' | 'timed-out';
   /** Wakes all that wait on `word`, and tells how many those were: the host's list of waiters has no dead ones. */
@@ -54,16 +54,16 @@ export class SharedMemory implements Memory {
     return Atomics.compareExchange(this.words, word, expected, value) === expected;
   }
 
-  or(word: number, bits: number): number {
-    return Atomics.or(this.words, word, bits);
+  set(word: number, bit: number): void {
+    Atomics.or(this.words, word, bit);
   }
 
-  and(word: number, bits: number): number {
-    return Atomics.and(this.words, word, bits);
+  clear(word: number, bit: number): boolean {
+    return (Atomics.and(this.words, word, ~bit) & bit) !== 0;
   }
 
-  add(word: number, by: number): number {
-    return Atomics.add(this.words, word, by);
+  add(word: number, by: number): void {
+    Atomics.add(this.words, word, by);
   }
 
   wait(word: number, expected: number, timeoutMs: number): 'ok' | 'not-equal' | 'timed-out' {

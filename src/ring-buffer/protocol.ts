@@ -13,8 +13,10 @@ import type { Batch } from './batch.js';
 import { placeOf, READ, type Shape, SLEEPERS, signalOf, WRITE, WRITER } from './layout.js';
 import type { Memory } from './memory.js';
 
-/** No message; nor any bytes. */
+/** No message. */
 export const EMPTY = -1;
+/** There is one, but another reader was faster with the last. */
+export const AGAIN = -2;
 
 /**
  * Wakes up to `count` sleeping readers, from `first` on, and gives how many it woke. A bit whose reader is dead, or not yet
@@ -23,16 +25,15 @@ export const EMPTY = -1;
  * `everyone`: also those whose bit is not set. A reader that died while it passed a wake on may have taken another's bit.
  */
 export function wake(memory: Memory, maxReaders: number, count: number, first: number, everyone = false): number {
-  let bits = everyone ? -1 : memory.load(SLEEPERS);
+  const bits = everyone ? -1 : memory.load(SLEEPERS);
   let woken = 0;
-  for (let i = 0; i < maxReaders && bits !== 0 && woken < count; i++) {
+  for (let i = 0; i < maxReaders && woken < count; i++) {
     const id = (first + i) % maxReaders;
     const bit = 1 << id;
     if ((bits & bit) === 0) continue;
     // Cleared before it is signalled, or a reader that goes back to sleep at once would lose its new bit.
-    const was = memory.and(SLEEPERS, ~bit);
-    if (!everyone) bits = was;
-    if (!everyone && (was & bit) === 0) continue;
+    const slept = memory.clear(SLEEPERS, bit);
+    if (!slept && !everyone) continue;
     memory.add(signalOf(id), 1);
     if (memory.notify(signalOf(id)) > 0) woken++;
   }
@@ -101,8 +102,10 @@ export class WriteSide {
     if (this.memory.load(WRITER) !== this.place) throw takenOver('ringWriter', 'writer');
   }
 
-  anySleeper(): boolean {
-    return this.memory.load(SLEEPERS) !== 0;
+  /** To be called after each write: wakes up to `count` sleepers if there are `threshold` messages to read. */
+  wakeIfDue(threshold: number, count: number): number {
+    if (this.memory.load(SLEEPERS) === 0) return 0;
+    return threshold === 1 || this.unread() >= threshold ? this.#wake(count) : 0;
   }
 
   unread(): number {
@@ -110,14 +113,15 @@ export class WriteSide {
     return (this.index - this.read) | 0;
   }
 
-  wake(count: number): number {
-    return wake(this.memory, this.shape.maxReaders, count, this.first++ & 0xff);
+  #wake(count: number): number {
+    this.first = (this.first + 1) % this.shape.maxReaders;
+    return wake(this.memory, this.shape.maxReaders, count, this.first);
   }
 
   /** When messages have waited for long: sees to it that somebody comes, whatever happened to those woken before. */
   rouse(count: number): number {
     if (this.unread() === 0) return 0;
-    return this.wake(count) || wake(this.memory, this.shape.maxReaders, count, 0, true);
+    return this.#wake(count) || wake(this.memory, this.shape.maxReaders, count, 0, true);
   }
 }
 
@@ -145,44 +149,52 @@ export class ReadSide {
    * @throws RangeError when it does not fit; it stays where it is
    */
   read(into: Uint8Array): number {
-    const { memory, shape } = this;
     for (;;) {
-      const at = memory.load(READ);
-      if (this.#available(at) <= 0) return EMPTY;
-      const slot = at & shape.mask;
-      const length = memory.lengthOf(slot);
-      if (length > into.length) {
-        // Perhaps it is the length of another message, if this one was claimed and its slot written anew.
-        if (memory.load(READ) !== at) continue;
-        throw new RangeError(`ringReader: the message has ${length} bytes, into has room for ${into.length}`);
-      }
-      memory.copy(slot, length, into);
-      const time = memory.timeOf(slot);
-      if (memory.cas(READ, at, (at + 1) | 0)) {
-        this.time = time;
-        return length;
-      }
+      const length = this.tryRead(into);
+      if (length !== AGAIN) return length;
       this.lost++;
     }
   }
 
-  /** Claims up to `max` messages at once into the batch, which must be empty, and gives how many. */
-  readBatch(into: Batch, max: number): number {
+  tryRead(into: Uint8Array): number {
     const { memory, shape } = this;
+    const at = memory.load(READ);
+    if (this.#available(at) <= 0) return EMPTY;
+    const slot = at & shape.mask;
+    const length = memory.lengthOf(slot);
+    if (length > into.length) {
+      // Perhaps it is the length of another message, if this one was claimed and its slot written anew.
+      if (memory.load(READ) !== at) return AGAIN;
+      throw new RangeError(`ringReader: the message has ${length} bytes, into has room for ${into.length}`);
+    }
+    memory.copy(slot, length, into);
+    const time = memory.timeOf(slot);
+    if (!memory.cas(READ, at, (at + 1) | 0)) return AGAIN;
+    this.time = time;
+    return length;
+  }
+
+  /** Claims up to `max` messages at once into the batch, which must be empty, and gives how many; 0 = there are none. */
+  readBatch(into: Batch, max: number): number {
     for (;;) {
-      const at = memory.load(READ);
-      const slot = at & shape.mask;
-      // Up to the last slot at most: one copy.
-      const count = Math.min(this.#available(at), max, into.size, shape.mask + 1 - slot);
-      if (count <= 0) return 0;
-      memory.copyBatch(slot, count, into.bytes);
-      if (memory.cas(READ, at, (at + count) | 0)) {
-        into.next = 0;
-        into.end = count;
-        return count;
-      }
+      const count = this.tryReadBatch(into, max);
+      if (count !== AGAIN) return count;
       this.lost++;
     }
+  }
+
+  tryReadBatch(into: Batch, max: number): number {
+    const { memory, shape } = this;
+    const at = memory.load(READ);
+    const slot = at & shape.mask;
+    // Up to the last slot at most: one copy.
+    const count = Math.min(this.#available(at), max, into.size, shape.mask + 1 - slot);
+    if (count <= 0) return 0;
+    memory.copyBatch(slot, count, into.bytes);
+    if (!memory.cas(READ, at, (at + count) | 0)) return AGAIN;
+    into.next = 0;
+    into.end = count;
+    return count;
   }
 
   #available(at: number): number {
@@ -207,15 +219,15 @@ export class ReadSide {
     const { memory, id } = this;
     if (memory.load(placeOf(id)) !== this.place) throw takenOver('ringReader', `reader ${id}`);
     const signal = memory.load(signalOf(id));
-    memory.or(SLEEPERS, 1 << id);
+    memory.set(SLEEPERS, 1 << id);
     if (!this.hasUnread()) return signal;
-    memory.and(SLEEPERS, ~(1 << id));
+    memory.clear(SLEEPERS, 1 << id);
     return undefined;
   }
 
   /** After a wait that ended by itself, not by a wake. Whether there is something to read. */
   leave(): boolean {
-    this.memory.and(SLEEPERS, ~(1 << this.id));
+    this.memory.clear(SLEEPERS, 1 << this.id);
     return this.hasUnread();
   }
 

@@ -250,7 +250,7 @@ class Reader implements RingReader {
     this.#closed = true;
     this.#waiting.close();
     // The place last: until then nobody else sets the bit.
-    this.#memory.and(SLEEPERS, ~(1 << this.id));
+    this.#memory.clear(SLEEPERS, 1 << this.id);
     this.#memory.cas(placeOf(this.id), this.#place, (this.#place + 1) | 0);
   }
 

@@ -177,9 +177,7 @@ class Writer implements RingWriter {
   }
 
   #afterwards(): void {
-    if (this.#side.anySleeper() && (this.#wakeThreshold === 1 || this.#side.unread() >= this.#wakeThreshold)) {
-      this.#wakes += this.#side.wake(this.#wakeCount);
-    }
+    this.#wakes += this.#side.wakeIfDue(this.#wakeThreshold, this.#wakeCount);
     if (!this.#armed) this.#arm();
   }
 
