@@ -25,6 +25,7 @@ import {
   tierShedder,
   tokenBudget,
 } from 'evenkeel';
+import { chaos } from 'evenkeel/chaos';
 import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 
@@ -63,6 +64,7 @@ const FACTORIES: Record<string, Factory> = {
   balancer: { make: withPolicy, valid: { instances: ['a', 'b', 'c', 'd', 'e', 'f', 'g'] }, rules: { instances: 'instances', weightOf: 'function', choice: 'smooth | latency', consecutiveFailures: 'whole ≥ 1', minRequests: 'whole ≥ 1', maskRatio: '≥ 0 ≤ 1', healthyRatio: '> 0 ≤ 1', probeRatio: '≥ 0 ≤ 1', probeIntervalMs: '> 0', probe: 'function', ramp: 'linear | exponential', rampMs: '≥ 0', panicRatio: '≥ 0 ≤ 1', slowStart: 'boolean', ...COMMON }, update: { consecutiveFailures: 2, minRequests: 1, maskRatio: 0.1, healthyRatio: 0.1, probeRatio: 1, probeIntervalMs: 50, ramp: 'exponential', rampMs: 0, panicRatio: 0.1 } },
   concurrencyLimiter: { make: concurrencyLimiter, valid: {}, rules: { windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', load: 'function', loadThreshold: '≥ 0 ≤ 1', coolDownMs: '≥ 0', minLimit: 'whole ≥ 1', maxLimit: 'infinite ≥ 2', headroomRatio: '≥ 0.01 ≤ 1', drainRatio: '≥ 0.05 ≤ 0.5', precisionRatio: '≥ 0.01 ≤ 1', tierRatios: 'four numbers', queue: 'object', ...GATE } },
   processLoad: { make: processLoad, valid: {}, rules: { clock: 'clock', sampleMs: '> 0', smoothingMs: '≥ 0', sources: 'object' } },
+  chaos: { make: chaos, valid: { faults: [] }, rules: { faults: 'faults', steadyState: 'steady state', checkMs: '> 0', durationMs: '> 0 infinite', ...COMMON } },
   circuitBreaker: { make: circuitBreaker, valid: {}, rules: { k: '≥ 1', windowMs: '> 0', buckets: 'whole ≥ 1 ≤ 10000', minRequests: '≥ 0', recovery: 'fast | sre', ...GATE }, update: { k: 50, minRequests: 1_000, mode: 'off' } },
   deadline: { make: deadline, valid: {}, rules: { budgetMs: '> 0 infinite', maxAgeMs: '> 0 infinite', marginMs: '≥ 0 or auto', ...GATE }, update: { budgetMs: 30, maxAgeMs: 30, marginMs: 10, mode: 'off' } },
   dynamicTimeout: { make: dynamicTimeout, valid: { limitMs: 100, maxMs: 200 }, rules: { limitMs: '> 0 ≤ 2147483647', maxMs: '≥ limitMs ≤ 2147483647', averageMs: '≥ 0 < limitMs', samples: '≥ 1', seedMs: '≥ 0 or first', ...COMMON }, update: { limitMs: 60, maxMs: 400, averageMs: 30 } },
@@ -112,6 +114,8 @@ const KINDS: Record<string, Bad[]> = {
     [{}],
     [retryWindow(), { onRequest: FUNCTION, tryRetry: FUNCTION }],
   ),
+  faults: wrongTypes(/an array of faults/, 5, null, 'error', {}, FUNCTION),
+  'steady state': wrongTypes(/an object or a function/, 5, null, 'true', []),
   boolean: wrongTypes(/true or false/, 0, 1, null, 'true', {}),
   clock: wrongTypes(
     /an object with now, setTimer, clearTimer/,
