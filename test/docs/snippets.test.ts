@@ -9,6 +9,9 @@ import { type Block, blocks, pages, ROOT, type Snippet, snippets } from './markd
 
 const PAGES = pages();
 const SNIPPETS = PAGES.flatMap(snippets);
+// A type check or a simulation takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
+
 const RUN = ['ts', 'js'];
 const NOT_RUN = ['text', 'sh'];
 
@@ -77,7 +80,7 @@ describe('every code block', () => {
     expect(others).toEqual([]);
   });
 
-  it('has the right types', { timeout: 60_000 }, () => {
+  it('has the right types', () => {
     expect(typeErrors(SNIPPETS.filter(({ language }) => language === 'ts'))).toEqual([]);
   });
 
