@@ -70,4 +70,9 @@ function handler(): (response: ServerResponse) => unknown {
 }
 
 const handle = handler();
-serve(createServer((_request, response) => void handle(response)));
+serve(
+  createServer(({ url }, response) => {
+    if (url === '/ready') response.end();
+    else handle(response);
+  }),
+);
