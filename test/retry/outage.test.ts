@@ -6,7 +6,7 @@ import { overflow } from '../simulation/remote.js';
 
 const SECOND = 1_000;
 
-describe('a total outage three layers down, three tries a layer', () => {
+describe('a total outage three layers down, three tries a layer', { timeout: 30_000 }, () => {
   const three = { layers: 3, maxRetries: 2, fails: () => true };
 
   it('gets 27 times the calls without a budget: the negative control', async () => {
@@ -47,7 +47,7 @@ describe('a total outage three layers down, three tries a layer', () => {
   });
 });
 
-describe('more than the remote site bears', () => {
+describe('more than the remote site bears', { timeout: 30_000 }, () => {
   it.each([
     ['fail' as const, 0],
     ['fail' as const, 20],

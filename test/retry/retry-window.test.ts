@@ -243,6 +243,16 @@ describe('answers that come late', () => {
     expect(grown[0]).toBeLessThan(105);
   });
 
+  it('that are lost are not waited for after a hundred periods', () => {
+    const { clock, window } = setUp();
+    window.tryRetry();
+    clock.jump(200_000);
+    window.tryRetry();
+    window.onRetryDone(true);
+    clock.jump(1_000);
+    expect(window.snapshot().window).toBe(2);
+  });
+
   it('with a time that makes no sense are those of the first that wait', () => {
     const { clock, window } = setUp();
     window.tryRetry();

@@ -564,7 +564,7 @@ describe('what throws where it should not', () => {
   });
 });
 
-it('asks and answers its budget by the rules, whatever happens', async () => {
+it('asks and answers its budget by the rules, whatever happens', { timeout: 30_000 }, async () => {
   const outcome = fc.constantFrom('fine', 'throw', 'reject', 'refuse', 'hang', 'slow');
   const call = fc.record({
     atMs: fc.nat(3_000),
