@@ -243,6 +243,21 @@ describe('answers that come late', () => {
     expect(grown[0]).toBeLessThan(105);
   });
 
+  it('of a larger window say nothing of the one that it has shrunk to', () => {
+    const { clock, window } = setUp();
+    for (let i = 0; i < 2; i++) play(window, clock, { requests: 1_000, wanted: 100, bad: 0 });
+    for (let k = 0; k < 4; k++) window.tryRetry(2_000);
+    clock.jump(1_000);
+    for (let k = 0; k < 4; k++) window.tryRetry(3_000);
+    for (let k = 0; k < 4; k++) window.onRetryDone(false, 3_000);
+    clock.jump(1_000);
+    expect(window.snapshot().window).toBe(2);
+    for (let k = 0; k < 4; k++) window.onRetryDone(true, 2_000);
+    expect(window.snapshot().window).toBe(2);
+    clock.jump(1_000);
+    expect(window.snapshot().window).toBe(2);
+  });
+
   it('that are lost are not waited for after a hundred periods', () => {
     const { clock, window } = setUp();
     window.tryRetry();
