@@ -6,6 +6,7 @@ import {
   balancer,
   circuitBreaker,
   concurrencyLimiter,
+  createRing,
   deadline,
   decorrelatedBackoff,
   dynamicTimeout,
@@ -22,6 +23,8 @@ import {
   ratioBudget,
   retry,
   retryWindow,
+  ringReader,
+  ringWriter,
   tierShedder,
   tokenBudget,
 } from 'evenkeel';
@@ -80,6 +83,9 @@ const FACTORIES: Record<string, Factory> = {
   tokenBudget: { make: tokenBudget, valid: {}, rules: { maxTokens: 'whole ≥ 1 ≤ 1000000', tokenRatio: '≥ 0.001' } },
   exponentialBackoff: { make: exponentialBackoff, valid: {}, rules: { baseMs: '≥ 0', maxMs: '≥ 100', factor: '≥ 1', jitter: 'full | none' } },
   decorrelatedBackoff: { make: decorrelatedBackoff, valid: {}, rules: { baseMs: '≥ 0', maxMs: '≥ 100' } },
+  createRing: { make: createRing, valid: { capacity: 8, slotBytes: 8 }, rules: { capacity: 'whole ≥ 1 ≤ 16777216', slotBytes: 'whole ≥ 1 ≤ 16777216', maxReaders: 'whole ≥ 1 ≤ 32' } },
+  ringWriter: { make: (options: never) => ringWriter(createRing({ capacity: 8, slotBytes: 8 }), options), valid: {}, rules: { wakeThreshold: 'whole ≥ 1 ≤ 8', wakeCount: 'whole ≥ 1 ≤ 32', flushMs: '> 0', takeOver: 'boolean', clock: 'clock' } },
+  ringReader: { make: (options: never) => ringReader(createRing({ capacity: 8, slotBytes: 8 }), options), valid: { id: 0 }, rules: { maxAgeMs: 'infinite > 0', id: 'whole ≥ 0 < 16 or any', takeOver: 'boolean', clock: 'clock' } },
   keyed: { make: (options: never) => keyed(() => circuitBreaker(), options), valid: {}, rules: { maxKeys: 'whole ≥ 1 ≤ 10000000', name: 'name' } },
 };
 

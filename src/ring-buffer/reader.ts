@@ -11,8 +11,8 @@ import { Waiting } from './waiting.js';
 export interface RingReaderOptions {
   /** Messages received longer ago than this, ms, are dropped and counted instead of read. > 0. @default Infinity */
   maxAgeMs?: number;
-  /** Which of the ring's places for readers to take. Whole, 0 to `maxReaders` − 1. @default the first that is free */
-  id?: number;
+  /** Which of the ring's places for readers to take: whole, 0 to `maxReaders` − 1, or the first that is free. @default 'any' */
+  id?: number | 'any';
   /**
    * Takes the place `id` from another reader. **Only when that one is proven dead** (its thread has exited). @default false
    */
