@@ -120,7 +120,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     const probes = this.#userProbes;
     if (this.#ownProbes === undefined && !this.#pool.panic) {
       const { probeIntervalMs, probeRatio } = this.#settings;
-      const probed = probes.next(now, probeIntervalMs, probeRatio);
+      const probed = probes.next(now, this.#pool.size, probeIntervalMs, probeRatio);
       if (probed !== undefined) return probed;
     }
     const picked = this.#pool.next(now);

@@ -57,6 +57,10 @@ export class Pool<T> {
     return this.#instances.values();
   }
 
+  get size(): number {
+    return this.#instances.size;
+  }
+
   get panic(): boolean {
     return this.#panic;
   }

@@ -1,14 +1,18 @@
 import type { Instance } from './instance.js';
 
+/** Where calls are few, this many for each probe. */
+const CALLS_A_PROBE = 10;
+
 /**
  * Which users' calls go to instances that are not up, so as to hear of them: at least one each `probeIntervalMs` while
  * there are calls; more for several ill instances, but in no stretch of time more than one or `probeRatio` of its calls.
+ * Where calls are so few that each could be a probe, a tenth of them are, or an instance's share in a pool of fewer.
  */
 export class UserProbes<T> {
   /** Instances that are not up, the one heard of longest ago first: a Set is walked in the order of insertion. */
   readonly #ill = new Set<Instance<T>>();
   #probedAt = -Infinity;
-  #callsSince = 0;
+  #callsSince = Infinity;
 
   get size(): number {
     return this.#ill.size;
@@ -30,8 +34,9 @@ export class UserProbes<T> {
   }
 
   /** The instance that the present call has to go to, if it is a probe. */
-  next(now: number, probeIntervalMs: number, probeRatio: number): Instance<T> | undefined {
+  next(now: number, poolSize: number, probeIntervalMs: number, probeRatio: number): Instance<T> | undefined {
     this.#callsSince++;
+    if (this.#callsSince < Math.min(poolSize, CALLS_A_PROBE)) return undefined;
     const [first] = this.#ill;
     if (first === undefined || now - first.triedAt < probeIntervalMs) return undefined;
     // Twice as far apart as the ratio says: then no stretch that begins and ends with a probe has more than it.

@@ -80,6 +80,18 @@ describe('one of three instances dies', () => {
     }
   });
 
+  it('probes cost no more than doing nothing would where calls are few, a tenth in larger pools', () => {
+    for (const perSecond of [0.01, 0.1, 1]) {
+      const instances = { a: well(), b: well(), c: dead(0) };
+      const durationMs = 1_000_000 / perSecond;
+      expect(okRatio(runPool({ instances, durationMs, perSecond }).calls, 20_000 / perSecond)).toBeGreaterThan(0.66);
+      const ten = Object.fromEntries(Array.from('abcdefghijkl', (name, i) => [name, i === 3 ? dead(0) : well()]));
+      expect(okRatio(runPool({ instances: ten, durationMs, perSecond }).calls, 100_000 / perSecond)).toBeGreaterThan(
+        0.89,
+      );
+    }
+  });
+
   it('recovers also where calls are few, by a probe every 5 s', () => {
     const { states } = outage({ perSecond: 2, durationMs: 400_000 });
     expect(states.map(({ state }) => state)).toEqual(['masked', 'recovering', 'up']);
@@ -149,6 +161,16 @@ describe('too many instances die', () => {
     const { calls, pool } = runPool({ instances, durationMs: 120_000, perSecond: 300 });
     expect(pool.snapshot().panic).toBe(true);
     for (const one of Object.keys(instances)) expect(perSecondTo(calls, one, DIES + 1_000, 120_000)).toBeCloseTo(60, 0);
+  });
+
+  it('also where calls are few: none of them is a probe', () => {
+    const { calls } = runPool({
+      instances,
+      durationMs: 10_000_000,
+      perSecond: 0.1,
+      options: { consecutiveFailures: 1 },
+    });
+    for (const one of Object.keys(instances)) expect(perSecondTo(calls, one, 100_000, 10_000_000)).toBeCloseTo(0.02, 3);
   });
 
   it('unless told that they can', () => {

@@ -74,6 +74,24 @@ describe('policy', () => {
     expect([...seen].sort()).toEqual(['a', 'b', 'c']);
   });
 
+  it('a call that outlives its instance brings it back no more', async () => {
+    for (const ends of ['failure', 'success']) {
+      const { clock, pool, guard } = setUp({ instances: ['a', 'b'], minRequests: 1 });
+      const calls = Array.from({ length: 10 }, () =>
+        guard
+          .execute(async () => {
+            await new Promise<void>((resolve) => void clock.setTimer(resolve, 10));
+            if (ends === 'failure') throw new Error('down');
+          })
+          .catch(() => {}),
+      );
+      pool.remove('a');
+      await clock.advance(10);
+      await Promise.all(calls);
+      for (let i = 0; i < 20; i++) expect(pool.pick()).toBe('b');
+    }
+  });
+
   it('judges by classify, and reports also when that throws', async () => {
     const { pool, guard } = setUp({
       classify: (outcome: { ok: boolean; value?: unknown }) => {
