@@ -89,6 +89,48 @@ describe('instances', () => {
     expect(pool.snapshot().instances[2]).toMatchObject({ state: 'up', weight: 1 });
   });
 
+  it('that are removed while masked count no more, neither for probes nor for the panic', () => {
+    const clock = manualClock();
+    const pool = balancer({ instances: ['a', 'b', 'c', 'd'], clock });
+    mask(pool, 'a');
+    mask(pool, 'b');
+    pool.remove('a');
+    pool.remove('b');
+    clock.jump(10_000);
+    expect(new Set(picks(pool, 30))).toEqual(new Set(['c', 'd']));
+    mask(pool, 'c');
+    expect(pool.snapshot().panic).toBe(false);
+    pool.remove('c');
+    pool.add('e');
+    pool.update({ panicRatio: 1 });
+    mask(pool, 'd');
+    expect(pool.snapshot().panic).toBe(false);
+    mask(pool, 'e');
+    expect(pool.snapshot().panic).toBe(true);
+  });
+
+  it('take turns at the probes', () => {
+    const clock = manualClock();
+    const pool = balancer({ instances: ['a', 'b', 'c', 'd'], clock });
+    mask(pool, 'a');
+    mask(pool, 'b');
+    const probed: string[] = [];
+    for (let i = 0; i < 250; i++) {
+      clock.jump(100);
+      probed.push(...picks(pool, 5).filter((one) => one === 'a' || one === 'b'));
+    }
+    expect(probed).toEqual(['a', 'b', 'a', 'b', 'a']);
+  });
+
+  it('that fail quickly do not look quick', () => {
+    const pool = balancer({ instances: ['a', 'b'], choice: 'latency', clock: manualClock() });
+    pool.report('a', 'success', 50);
+    pool.report('a', 'failure', 1);
+    expect(pool.snapshot().instances[0]?.latencyMs).toBe(50);
+    pool.report('a', 'dropped', 1_000);
+    expect(pool.snapshot().instances[0]?.latencyMs).toBeGreaterThan(100);
+  });
+
   it('that are not there make pick throw a refusal', () => {
     const events: ResilienceEvent[] = [];
     const pool = balancer<string>({
@@ -218,8 +260,11 @@ describe('events', () => {
 describe('odd clocks', () => {
   const recovers = (jump: (clock: ReturnType<typeof manualClock>) => void): void => {
     const clock = manualClock(1e9);
-    const pool = balancer({ instances: ['a', 'b'], clock });
+    const pool = balancer({ instances: ['a', 'b'], probeRatio: 0, clock });
     mask(pool, 'a');
+    clock.jump(5_000);
+    expect(pool.pick()).toBe('a');
+    pool.report('a', 'failure', 0);
     jump(clock);
     pool.pick();
     let untilProbe = 0;
