@@ -9,10 +9,12 @@ import {
   timeout,
   wrap,
 } from 'cockatiel';
+import { Bulkhead, Ratelimit, Retry, Timeout } from 'mollitia';
 import Opossum from 'opossum';
 import type { Group } from '../case.js';
 import { fivePolicyPipeline } from '../five-policies.js';
 import { thenAndClockFloor } from './floors.js';
+import { mollitia, mollitiaBreaker } from './mollitia.js';
 import { PEER_TIMEOUT_MS } from './timeout-success.js';
 
 /** Rate limit, concurrency, retry, breaker and timeout around a callee that answers at once. */
@@ -51,6 +53,22 @@ export const fivePolicies: Group = {
           timeout(PEER_TIMEOUT_MS, TimeoutStrategy.Aggressive),
         );
         return () => policy.execute(up);
+      },
+    },
+    {
+      name: 'mollitia, all five',
+      kind: 'peer',
+      setup({ up }) {
+        const circuit = mollitia(
+          up,
+          // A log, of which no more than the last 10 ms is kept.
+          new Ratelimit({ limitForPeriod: 2 ** 50, limitPeriod: 10 }),
+          new Bulkhead({ concurrentSize: 1_000, queueSize: 0 }),
+          new Retry({ attempts: 1 }),
+          mollitiaBreaker(),
+          new Timeout({ delay: PEER_TIMEOUT_MS }),
+        );
+        return () => circuit.execute();
       },
     },
   ],

@@ -1,8 +1,10 @@
 import { retry as cockatiel, ExponentialBackoff, handleAll } from 'cockatiel';
 import { type Context, type Next, pipeline, retry } from 'evenkeel';
+import { Retry } from 'mollitia';
 import pRetry from 'p-retry';
 import type { Group } from '../case.js';
 import { thenAndClockFloor, thenFloor } from './floors.js';
+import { mollitia } from './mollitia.js';
 
 /** A retry around a callee that answers at once. */
 export const retrySuccess: Group = {
@@ -45,6 +47,14 @@ export const retrySuccess: Group = {
         ({ up }) =>
         () =>
           pRetry(up, { retries: 1 }),
+    },
+    {
+      name: 'mollitia',
+      kind: 'peer',
+      setup({ up }) {
+        const circuit = mollitia(up, new Retry({ attempts: 1 }));
+        return () => circuit.execute();
+      },
     },
   ],
 };
