@@ -25,7 +25,7 @@ export interface BalancerOptions<T> extends CommonOptions {
   healthyRatio?: number;
   /** The share of the users' calls that may be probes, beyond one each `probeIntervalMs`; 0 to 1. @default 0.001 */
   probeRatio?: number;
-  /** At least so often one that is not up is tried, while there are calls; with `probe`, each of them; ms, > 0.
+  /** At least so often one that is not up is tried, if there are ten calls in that time; with `probe`, each of them; ms, > 0.
    * @default 5_000 */
   probeIntervalMs?: number;
   /** Finds out whether an instance that is not up is well, so that no user's call has to. @default users' calls do */
