@@ -7,6 +7,7 @@ import { hedgeChart } from './hedge.js';
 import { layoutDrawing } from './isolation.js';
 import { windowChart } from './rate-limiter.js';
 import { outageOfLayersChart } from './retry.js';
+import { scenarioCharts } from './scenarios.js';
 import { reportChart } from './simulator.js';
 import { tiersChart } from './tiers.js';
 import { limitChart, slowDownChart } from './timeout.js';
@@ -26,6 +27,7 @@ export const figures = async (): Promise<Record<string, string>> => ({
   'failover-window.svg': await failoverChart(),
   'hedge-tail.svg': await hedgeChart(),
   'retry-outage.svg': await outageOfLayersChart(),
+  ...(await scenarioCharts()),
   'simulator-report.svg': await reportChart(),
   'tiers-overload.svg': tiersChart(),
 });

@@ -1,8 +1,27 @@
+export {
+  type CallEvent,
+  type CallOutcome,
+  type ClockStep,
+  clockSteps,
+  type EventTraceOptions,
+  eventTraces,
+  type FastCheckModule,
+  loadShapes,
+  type OutcomeStreamOptions,
+  outcomeStreams,
+} from './arbitraries.js';
 export { isBackendError } from './backend-error.js';
 export { type ManualClock, manualClock } from './clock.js';
 export type { Bound, Expectations, Expected, ExpectedFigures } from './expectations.js';
 export type { BackendFigures, Figures, Interval, Stretch } from './figures.js';
 export { compareReports } from './make-report.js';
+export {
+  boundedAmplification,
+  neverMoreThan,
+  type PropertyOptions,
+  permitsConserved,
+  recoversWithin,
+} from './properties.js';
 export { seededRandom } from './random.js';
 export type { Comparison, Report } from './report.js';
 export type {
@@ -27,3 +46,4 @@ export type {
   SimulatedPipeline,
 } from './scenario.js';
 export { type Progress, type SimulateOptions, simulate } from './simulate.js';
+export type { PipelineMaker } from './trace-run.js';

@@ -177,10 +177,10 @@ export function drawComparison(title: string, reports: ReadonlyMap<string, Repor
       perSecond((interval) => interval.offered),
     ),
   };
-  const tries = lines(({ amplification }) => amplification);
+  const reached = lines(({ backends }) => Object.values(backends).reduce((sum, one) => sum + one.callsPerOffered, 0));
   const queued = lines(({ backends }) => Object.values(backends).reduce((sum, one) => sum + one.queueLength, 0));
-  const retried = tries.some(({ points }) => points.some(([, y]) => y > 1));
-  const waited = !queued.every(isFlatZero);
+  const someOver = (series: readonly Series[], bound: number): boolean =>
+    series.some(({ points }) => points.some(([, y]) => y > bound));
   const goodput = runs.map(([label, report]) => `${label} ${percent(report.totals.goodputRatio)}`).join(', ');
   return lineChart({
     title,
@@ -194,8 +194,8 @@ export function drawComparison(title: string, reports: ReadonlyMap<string, Repor
         LOW_HEIGHT,
         lines(({ p99Ms }) => p99Ms),
       ),
-      ...(retried ? [panelOf('Tries a call', LOW_HEIGHT, tries)] : []),
-      ...(waited ? [panelOf('Calls that wait at the back-ends', LOW_HEIGHT, queued)] : []),
+      ...(someOver(reached, 1) ? [panelOf('Calls at back-ends for each call of a user', LOW_HEIGHT, reached)] : []),
+      ...(someOver(queued, 1) ? [panelOf('Calls that wait at the back-ends', LOW_HEIGHT, queued)] : []),
     ],
   });
 }

@@ -148,7 +148,7 @@ describe('a report', () => {
     expect(lines.find((line) => line.startsWith('tries a call'))).toMatch(/1\.\d+ +0\.\d+$/);
     expect(report.toText()).toMatch(/^ +outage <1>\noffered +999\n/);
     const svg = both.toSvg();
-    for (const text of ['bare', 'guarded', 'Goodput', 'Tries a call']) expect(svg).toContain(text);
+    for (const text of ['bare', 'guarded', 'Goodput', 'Calls at back-ends']) expect(svg).toContain(text);
     expect(svg).not.toMatch(/NaN|Infinity|undefined/);
     expect(compareReports({ bare }, 'A title').toSvg()).toContain('A title');
     expect(() => compareReports({})).toThrow(

@@ -1,0 +1,39 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Expectations, type Scenario, simulate } from 'evenkeel/testing';
+import { describe, expect, it } from 'vitest';
+import { ROOT } from '../docs/markdown.js';
+
+const FOLDER = join(ROOT, 'examples/scenarios');
+const NAMES = readdirSync(FOLDER).map((file) => file.replace(/\.ts$/, ''));
+const PAGE = readFileSync(join(ROOT, 'docs/scenarios.md'), 'utf8');
+
+interface Example {
+  default: Scenario;
+  expectations: Expectations;
+  unprotected: Scenario;
+  unprotectedExpectations: Expectations;
+}
+
+describe.each(NAMES)('%s', (name) => {
+  const load = (): Promise<Example> => import(join(FOLDER, `${name}.ts`));
+
+  it('fails as it says when unprotected', async () => {
+    const { unprotected, unprotectedExpectations } = await load();
+    (await simulate(unprotected)).assert(unprotectedExpectations);
+  });
+
+  it('is as it should be when protected, which the unprotected run is not', async () => {
+    const { default: guarded, expectations, unprotected } = await load();
+    (await simulate(guarded)).assert(expectations);
+    const bare = await simulate(unprotected);
+    expect(() => bare.assert(expectations)).toThrow('wanted');
+  });
+
+  it('is on the page, with its picture', async () => {
+    const { default: guarded } = await load();
+    expect(PAGE).toContain(`## ${guarded.name}\n`);
+    expect(PAGE).toContain(`(figures/scenario-${name}.svg)`);
+    expect(PAGE).toContain(`(../examples/scenarios/${name}.ts)`);
+  });
+});
