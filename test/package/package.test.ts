@@ -63,6 +63,7 @@ const API: Record<string, string[]> = {
     'remainingMs',
     'tierFrom',
     'tierShedder',
+    'standard',
   ],
   'evenkeel/core': CORE,
   'evenkeel/balancer': ['balancer'],
@@ -80,11 +81,26 @@ const API: Record<string, string[]> = {
   ],
   'evenkeel/dynamic-timeout': ['dynamicTimeout'],
   'evenkeel/isolation': ['MessageLostError', 'createSets', 'isMessageLost', 'serve'],
+  'evenkeel/presets': ['standard'],
   'evenkeel/priority': ['levelOf', 'tierFrom', 'tierShedder'],
   'evenkeel/rate-limiter': ['keyedRateLimiter', 'rateLimitHeaders', 'rateLimiter'],
   'evenkeel/retry': RETRY,
   'evenkeel/ring-buffer': RING,
-  'evenkeel/testing': ['compareReports', 'isBackendError', 'manualClock', 'seededRandom', 'simulate'],
+  'evenkeel/testing': [
+    'boundedAmplification',
+    'clockSteps',
+    'compareReports',
+    'eventTraces',
+    'isBackendError',
+    'loadShapes',
+    'manualClock',
+    'neverMoreThan',
+    'outcomeStreams',
+    'permitsConserved',
+    'recoversWithin',
+    'seededRandom',
+    'simulate',
+  ],
 };
 const SUBPATHS = Object.keys(API);
 
@@ -134,9 +150,9 @@ describe('package.json', () => {
   });
 
   it('has nothing to install or to run with it', () => {
-    for (const field of ['dependencies', 'peerDependencies', 'optionalDependencies']) {
-      expect(manifest).not.toHaveProperty(field);
-    }
+    for (const field of ['dependencies', 'optionalDependencies']) expect(manifest).not.toHaveProperty(field);
+    expect(Object.keys(manifest.peerDependencies)).toEqual(['fast-check']);
+    expect(manifest.peerDependenciesMeta).toEqual({ 'fast-check': { optional: true } });
     expect(Object.keys(manifest.scripts).filter((name) => /^(pre|post)?(install|prepare)$/.test(name))).toEqual([]);
     expect(manifest.sideEffects).toBe(false);
   });

@@ -1,0 +1,152 @@
+import type * as FastCheck from 'fast-check';
+import { checkNumber } from '../core/validate.js';
+import {
+  type CallEvent,
+  type CallOutcome,
+  type ClockStep,
+  clockSteps,
+  type EventTraceOptions,
+  eventTraces,
+  type FastCheckModule,
+} from './arbitraries.js';
+import { type PipelineMaker, runTrace, type TraceRun } from './trace-run.js';
+
+/** Options of every ready-made property. */
+export interface PropertyOptions {
+  /** Made anew for each run. Give its policies the clock and the random source. */
+  pipeline: PipelineMaker;
+  /** What the calls are like. */
+  trace?: EventTraceOptions;
+  /** How long to wait at the end for what is under way, ms, ≥ 0. @default 120_000 */
+  settleMs?: number;
+}
+
+type Property<T> = FastCheck.IAsyncPropertyWithHooks<T>;
+
+const SEEDS = { min: 0, max: 2 ** 31 };
+const settleOf = ({ settleMs = 120_000 }: PropertyOptions): number =>
+  checkNumber('properties', 'settleMs', settleMs, { min: 0 });
+
+/**
+ * No more than `limit` permits reach the callee in any `windowMs`, (t − windowMs, t], whatever calls come. Check it with
+ * `await fc.assert(neverMoreThan(fc, …))`, as each of these. No caller gives up unless `trace` says so: a call that was
+ * aborted gives its permit back, though the callee may have got it.
+ */
+export function neverMoreThan(
+  fc: FastCheckModule,
+  options: PropertyOptions & { limit: number; windowMs: number },
+): Property<[number, CallEvent[]]> {
+  const { limit, windowMs } = options;
+  const gapsMs = [windowMs, windowMs / 2, windowMs / limit, ...(options.trace?.gapsMs ?? [])];
+  const traces = eventTraces(fc, { maxGapMs: windowMs, hangs: false, aborts: false, ...options.trace, gapsMs });
+  return fc.asyncProperty(fc.integer(SEEDS), traces, async (seed, trace) => {
+    const { tries } = await runTrace(options.pipeline, seed, trace, [], settleOf(options));
+    let first = 0;
+    let used = 0;
+    for (const { atMs, cost } of tries) {
+      used += cost;
+      while (atMs - (tries[first]?.atMs ?? atMs) >= windowMs) used -= tries[first++]?.cost ?? 0;
+      if (used > limit) throw new Error(`${used} permits in the ${windowMs} ms up to ${atMs}, more than ${limit}`);
+    }
+  });
+}
+
+/** Fields of snapshots that tell of calls under way. */
+const IN_USE = ['inflight', 'inFlight', 'queued', 'held'];
+
+/**
+ * Once all is over nothing is left of any call: each has ended, nothing is in flight or queued by the policies' snapshots,
+ * no timer waits, no listener is on a caller's signal; whatever fails, hangs or is aborted, and however the clock steps. The
+ * pipeline needs a time limit, or `trace: { hangs: false }`. `inUse` counts what snapshots do not show.
+ */
+export function permitsConserved(
+  fc: FastCheckModule,
+  options: PropertyOptions & { inUse?: () => number; steps?: boolean },
+): Property<[number, CallEvent[], ClockStep[]]> {
+  const steps = options.steps === false ? fc.constant<ClockStep[]>([]) : clockSteps(fc);
+  return fc.asyncProperty(fc.integer(SEEDS), eventTraces(fc, options.trace), steps, async (seed, trace, stepped) => {
+    // A timer set before a step back is due that much later.
+    const backMs = stepped.reduce((sum, { byMs }) => sum + Math.max(0, -byMs), 0);
+    const run = await runTrace(options.pipeline, seed, trace, stepped, settleOf(options) + backMs);
+    const left = leftOver(run, trace.length);
+    const inUse = options.inUse?.() ?? 0;
+    if (inUse !== 0) left.push(`inUse() is ${inUse}`);
+    if (left.length > 0) throw new Error(`left of ${trace.length} calls: ${left.join('; ')}`);
+  });
+}
+
+function leftOver({ ends, clock, listenersLeft, pipeline }: TraceRun, calls: number): string[] {
+  const left: string[] = [];
+  const ended = ends.filter(() => true).length;
+  if (ended < calls) left.push(`${calls - ended} have not ended`);
+  if (clock.waiting > 0) left.push(`${clock.waiting} timers wait`);
+  if (listenersLeft > 0) left.push(`${listenersLeft} listeners on the callers' signals`);
+  for (const policy of pipeline.policies) {
+    const { snapshot } = policy as { snapshot?: () => object };
+    const fields = snapshot === undefined ? [] : Object.entries(snapshot.call(policy));
+    for (const [field, value] of fields) {
+      if (IN_USE.includes(field) && value !== 0) left.push(`${policy.name} has ${field} ${value}`);
+    }
+  }
+  return left;
+}
+
+/**
+ * Within `withinMs` of the end of an outage, however long it was (up to `maxOutageMs`) and whether its calls failed or hung,
+ * at least `minGoodRatio` of the calls are answered again.
+ */
+export function recoversWithin(
+  fc: FastCheckModule,
+  options: Omit<PropertyOptions, 'trace'> & {
+    withinMs: number;
+    /** @default 0.95 */
+    minGoodRatio?: number;
+    /** @default 30_000 */
+    maxOutageMs?: number;
+    /** Calls a second. @default 20 */
+    ratePerSecond?: number;
+    /** Of a good call, ms. @default 20 */
+    tookMs?: number;
+  },
+): Property<[number, number, CallOutcome['kind']]> {
+  const { withinMs, minGoodRatio = 0.95, maxOutageMs = 30_000, ratePerSecond = 20, tookMs = 20 } = options;
+  const beforeMs = 5_000;
+  const watchedMs = Math.max(2_000, 100_000 / ratePerSecond);
+  return fc.asyncProperty(
+    fc.integer(SEEDS),
+    fc.integer({ min: 0, max: maxOutageMs }),
+    fc.constantFrom<CallOutcome['kind']>('failure', 'hang'),
+    async (seed, outageMs, kind) => {
+      const overMs = beforeMs + outageMs;
+      const trace: CallEvent[] = [];
+      for (let atMs = 0; atMs < overMs + withinMs + watchedMs; atMs += 1_000 / ratePerSecond) {
+        const ill = atMs >= beforeMs && atMs < overMs;
+        const outcome: CallOutcome = { kind: ill ? kind : 'success', tookMs };
+        trace.push({ atMs, outcome, key: undefined, tier: 3, cost: 1, abortAfterMs: undefined });
+      }
+      const { ends } = await runTrace(options.pipeline, seed, trace, [], settleOf(options));
+      const watched = trace.flatMap(({ atMs }, call) => (atMs >= overMs + withinMs ? [ends[call]] : []));
+      const good = watched.filter((end) => end?.how === 'value').length;
+      if (good < minGoodRatio * watched.length) {
+        throw new Error(`${good} of ${watched.length} calls answered from ${withinMs} ms after the outage on`);
+      }
+    },
+  );
+}
+
+/** The callee gets at most `maxRatio` tries for each call, and `allowance` more in all, however it fails. */
+export function boundedAmplification(
+  fc: FastCheckModule,
+  options: PropertyOptions & {
+    maxRatio: number;
+    /** ≥ 0. @default 0 */
+    allowance?: number;
+  },
+): Property<[number, CallEvent[]]> {
+  const { maxRatio, allowance = 0 } = options;
+  return fc.asyncProperty(fc.integer(SEEDS), eventTraces(fc, options.trace), async (seed, trace) => {
+    const { tries } = await runTrace(options.pipeline, seed, trace, [], settleOf(options));
+    const most = maxRatio * trace.length + allowance;
+    if (tries.length > most) throw new Error(`${tries.length} tries of ${trace.length} calls, more than ${most}`);
+  });
+}
