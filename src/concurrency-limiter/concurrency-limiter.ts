@@ -263,6 +263,8 @@ export function concurrencyLimiter(
   options: ConcurrencyLimiterOptions & { queue: QueueOptions },
 ): QueuedConcurrencyLimiter;
 export function concurrencyLimiter(options?: ConcurrencyLimiterOptions & { queue?: undefined }): ConcurrencyLimiter;
+/** For options that come from elsewhere. */
+export function concurrencyLimiter(options?: ConcurrencyLimiterOptions): ConcurrencyLimiter | QueuedConcurrencyLimiter;
 export function concurrencyLimiter(options?: ConcurrencyLimiterOptions): ConcurrencyLimiter | QueuedConcurrencyLimiter {
   const read = new OptionReader('concurrencyLimiter', options);
   const limiter = new LittleLimiter(read);

@@ -1,0 +1,1 @@
+export { type StandardOptions, standard } from './standard.js';

@@ -1,0 +1,56 @@
+import { type CircuitBreakerOptions, circuitBreaker } from '../circuit-breaker/index.js';
+import { type ConcurrencyLimiterOptions, concurrencyLimiter } from '../concurrency-limiter/index.js';
+import { type CommonOptions, type Pipeline, type Policy, pipeline } from '../core/index.js';
+import { OptionReader } from '../core/validate.js';
+import { type DynamicTimeoutOptions, dynamicTimeout } from '../dynamic-timeout/index.js';
+import { type RateLimiterOptions, rateLimiter } from '../rate-limiter/index.js';
+import { type RetryOptions, retry } from '../retry/index.js';
+
+/** Options of {@link standard}: those of each policy, `false` to leave it out; and those that all of them have. */
+export interface StandardOptions extends Pick<CommonOptions, 'clock' | 'random' | 'observer' | 'classify'> {
+  /** How long a try may take; depends on the callee, so there is no default. */
+  timeout: DynamicTimeoutOptions;
+  /** The quota that the callee has given. @default false */
+  rateLimit?: RateLimiterOptions | false;
+  /** How many calls may be in flight. @default { load: () => 1 } */
+  concurrency?: ConcurrencyLimiterOptions | false;
+  /** For calls that may be done twice. @default {} */
+  retry?: RetryOptions | false;
+  /** When to stop asking. @default {} */
+  breaker?: CircuitBreakerOptions | false;
+}
+
+/**
+ * The recommended pipeline around calls to one callee, in the recommended order: what speaks of the whole call first, then
+ * the retry, then what speaks of each try. docs/order.md has it written out, to be pasted when
+ * options are not enough.
+ *
+ * @throws TypeError or RangeError for a bad option, in the name of the policy that it is for.
+ */
+export function standard(options: StandardOptions): Pipeline {
+  const read = new OptionReader('standard', options);
+  const common = {
+    clock: read.whatever('clock'),
+    random: read.whatever('random'),
+    observer: read.whatever('observer'),
+    classify: read.whatever('classify'),
+  } as CommonOptions;
+  const part = <O extends object>(name: string, byDefault: O | false): O | false => {
+    const given = (read.whatever(name) as O | false | undefined) ?? byDefault;
+    return given === false ? false : { ...common, ...given };
+  };
+  const rateLimit = part<RateLimiterOptions>('rateLimit', false);
+  const concurrency = part<ConcurrencyLimiterOptions>('concurrency', { load: () => 1 });
+  const retries = part<RetryOptions>('retry', {});
+  const breaker = part<CircuitBreakerOptions>('breaker', {});
+  const timeout = part<DynamicTimeoutOptions>('timeout', {} as DynamicTimeoutOptions) as DynamicTimeoutOptions;
+  read.done();
+
+  const policies: Policy[] = [];
+  if (rateLimit) policies.push(rateLimiter(rateLimit));
+  if (concurrency) policies.push(concurrencyLimiter(concurrency));
+  if (retries) policies.push(retry(retries));
+  if (breaker) policies.push(circuitBreaker(breaker));
+  policies.push(dynamicTimeout(timeout));
+  return pipeline(...policies);
+}
