@@ -85,7 +85,7 @@ const FACTORIES: Record<string, Factory> = {
   decorrelatedBackoff: { make: decorrelatedBackoff, valid: {}, rules: { baseMs: '≥ 0', maxMs: '≥ 100' } },
   createRing: { make: createRing, valid: { capacity: 8, slotBytes: 8 }, rules: { capacity: 'whole ≥ 1 ≤ 16777216', slotBytes: 'whole ≥ 1 ≤ 16777216', maxReaders: 'whole ≥ 1 ≤ 32' } },
   ringWriter: { make: (options: never) => ringWriter(createRing({ capacity: 8, slotBytes: 8 }), options), valid: {}, rules: { wakeThreshold: 'whole ≥ 1 ≤ 8', wakeCount: 'whole ≥ 1 ≤ 32', flushMs: '> 0', takeOver: 'boolean', clock: 'clock' } },
-  ringReader: { make: (options: never) => ringReader(createRing({ capacity: 8, slotBytes: 8 }), options), valid: { id: 0 }, rules: { maxAgeMs: 'infinite > 0', id: 'whole ≥ 0 < 16 or any', takeOver: 'boolean', clock: 'clock' } },
+  ringReader: { make: (options: never) => ringReader(createRing({ capacity: 8, slotBytes: 8 }), options), valid: {}, rules: { maxAgeMs: 'infinite > 0', id: 'whole ≥ 0 < 16 or any', takeOver: 'boolean', clock: 'clock' } },
   keyed: { make: (options: never) => keyed(() => circuitBreaker(), options), valid: {}, rules: { maxKeys: 'whole ≥ 1 ≤ 10000000', name: 'name' } },
 };
 
