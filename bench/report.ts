@@ -43,6 +43,9 @@ function caseRow(run: Run, result: CaseResult): string[] {
 export const machineText = ({ cpu, cores, node, platform }: Machine): string =>
   `Node ${node}, ${platform}, ${cores} × ${cpu}`;
 
+/** Doubts as paragraphs. */
+export const warnings = (doubts: readonly string[]): string[] => doubts.map((doubt) => `**${doubt}**`);
+
 const verdictText = ({ missedByRatio }: Verdict): string =>
   missedByRatio <= 0 ? 'met' : `missed by ${Math.ceil(missedByRatio * 100)} %`;
 
@@ -59,7 +62,7 @@ export function markdown(run: Run): string {
   const groupNames = [...new Set(run.cases.map((one) => one.group))];
   const parts = [
     `${run.startedAt.slice(0, 10)}, ${machineText(run.machine)}; ${peers.join(', ')}; medians of ${run.rounds} rounds.`,
-    ...doubts(run).map((doubt) => `**${doubt}**`),
+    ...warnings(doubts(run)),
     ...groupNames.flatMap((group) => [
       `### ${group}`,
       table(

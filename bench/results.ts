@@ -103,13 +103,16 @@ export function bestPeer(run: Run, group: string): CaseResult | undefined {
 
 export const isNoisy = ({ nsByRound }: CaseResult): boolean => spreadRatio(nsByRound) > NOISY_RATIO;
 
+/** What speaks against the moment of a run. */
+export const machineDoubts = ({ load, cores }: Machine): string[] =>
+  load > cores / 2 ? [`busy machine: a load of ${load.toFixed(1)} on ${cores} cores when the run began`] : [];
+
 /** Why not to trust the run; empty = trust it. */
 export function doubts(run: Run, enoughRounds = 5): string[] {
   const found = run.cases
     .filter((one) => one.kind === 'floor' && isNoisy(one))
     .map((one) => `noisy run: ${one.id} varies by ± ${Math.round(spreadRatio(one.nsByRound) * 100)} %`);
-  const { load, cores } = run.machine;
-  if (load > cores / 2) found.push(`busy machine: a load of ${load.toFixed(1)} on ${cores} cores when the run began`);
+  found.push(...machineDoubts(run.machine));
   if (run.rounds < enoughRounds) found.push(`only ${run.rounds} rounds: medians are rough`);
   return found;
 }

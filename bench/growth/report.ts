@@ -1,7 +1,7 @@
 /** The figures and the table of a growth run. */
 import { lineChart } from '../../src/testing/line-chart.js';
-import { figure, machineText, nsText, table } from '../report.js';
-import type { Machine } from '../results.js';
+import { figure, machineText, nsText, table, warnings } from '../report.js';
+import { type Machine, machineDoubts } from '../results.js';
 import { median } from '../stats.js';
 import { type Fit, fitOf, type Measured } from './fit.js';
 import type { Sweep } from './sweeps.js';
@@ -103,6 +103,7 @@ export function growthMarkdown(run: GrowthRun, chosen: readonly Sweep[], folder:
   );
   return [
     `${run.startedAt.slice(0, 10)}, ${machineText(run.machine)}; medians of ${run.rounds} rounds.`,
+    ...warnings(machineDoubts(run.machine)),
     table(['number of', 'what', 'fewest', 'most', 'growth'], rows),
     ...chosen.map((sweep) => `![${sweep.title}](${folder}/${sweep.name}.svg)`),
   ].join('\n\n');

@@ -105,12 +105,12 @@ const gates: Sweep = {
 
 const calls: Sweep = {
   name: 'calls',
-  title: 'A call through breaker, concurrency limiter and timeout, by the number of calls under way',
+  title: 'A call through three policies, by the number of calls under way',
   of: 'calls under way',
   counts: [1, 10, 100, 1_000, 10_000, 100_000],
   series: [
     {
-      name: 'three policies',
+      name: 'breaker, concurrency limiter, timeout',
       setup({ up }, count) {
         const guarded = pipeline(
           circuitBreaker(),
@@ -127,7 +127,7 @@ const calls: Sweep = {
 
 const timers: Sweep = {
   name: 'timers',
-  title: 'Clearing one of the timers that wait and setting another, by their number',
+  title: 'Replacing one timer, by the number of timers that wait',
   of: 'waiting timers',
   counts: [1, 10, 1e2, 1e3, 1e4, 1e5, 1e6],
   series: [
@@ -140,6 +140,20 @@ const timers: Sweep = {
         const waiting = Array.from({ length: count }, set);
         return atRandom(count, (place) => {
           systemClock.clearTimer(waiting[place]);
+          waiting[place] = set();
+          callee.reach();
+        });
+      },
+    },
+    {
+      name: 'setTimeout + clearTimeout',
+      isFloor: true,
+      setup(callee, count) {
+        const random = seededRandom(2);
+        const set = () => setTimeout(() => {}, HOUR_MS * (1 + random()));
+        const waiting = Array.from({ length: count }, set);
+        return atRandom(count, (place) => {
+          clearTimeout(waiting[place]);
           waiting[place] = set();
           callee.reach();
         });

@@ -1,5 +1,5 @@
-import { figure, machineText, table } from '../report.js';
-import type { Machine } from '../results.js';
+import { figure, machineText, table, warnings } from '../report.js';
+import { type Machine, machineDoubts } from '../results.js';
 import { median, spreadRatio } from '../stats.js';
 import type { Tally } from './clients.js';
 import type { Guard } from './server.js';
@@ -82,6 +82,7 @@ export function httpMarkdown({ startedAt, machine, throughput, overload }: HttpR
   const spread = spreadRatio(throughput.map((one) => one.bare.perSecond));
   return [
     `${startedAt.slice(0, 10)}, ${machineText(machine)}; medians of ${throughput.length} and ${overload.length} rounds. The bare server's throughput varies by ± ${percent(spread)} from round to round.`,
+    ...warnings(machineDoubts(machine)),
     'A request to an upstream on loopback, 32 connections:',
     table(
       ['server', 'requests/s', 'p99 ms', 'CPU µs a request', 'throughput lost', 'over the rounds', 'CPU time gained'],

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildBeside, resultsDir } from '../build.js';
 import { MarkedPlace } from '../marked-place.js';
-import { machineText, table } from '../report.js';
-import { machine } from '../results.js';
+import { machineText, table, warnings } from '../report.js';
+import { type Machine, machine, machineDoubts } from '../results.js';
 import { type Campaign, carryOut, load, newCampaign, save } from './campaign.js';
 import { faults, REASONS, refusedOf } from './counts.js';
 import { startCrew } from './crew.js';
@@ -42,13 +42,14 @@ function campaignFrom(values: { count: string; sets: string; resume: boolean }):
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en');
 
-function report({ counts, sets, users, begun, spentMs }: Campaign): string {
+function report({ counts, sets, users, begun, spentMs }: Campaign, on: Machine): string {
   const { offered, admitted, refused } = counts;
   const share = (part: number): string => `${((part / offered) * 100).toFixed(2)} %`;
   const perSecond = (offered / spentMs) * 1_000;
   const resumed = begun > 1 ? `, resumed ${begun - 1} ×` : '';
   return [
-    `${new Date().toISOString().slice(0, 10)}, ${machineText(machine())}: ${whole(offered)} decisions in ${(spentMs / 60_000).toFixed(1)} minutes, ${whole(perSecond)} a second, ${whole((sets / perSecond) * 1e9)} ns each on a core; ${sets} sets, ${whole(users)} users${resumed}.`,
+    `${new Date().toISOString().slice(0, 10)}, ${machineText(on)}: ${whole(offered)} decisions in ${(spentMs / 60_000).toFixed(1)} minutes, ${whole(perSecond)} a second, ${whole((sets / perSecond) * 1e9)} ns each on a core; ${sets} sets, ${whole(users)} users${resumed}.`,
+    ...warnings(machineDoubts(on)),
     table(
       ['', 'requests', 'share'],
       [
@@ -78,6 +79,7 @@ const campaign = campaignFrom(values);
 const page = values.markdown === undefined ? undefined : new MarkedPlace(values.markdown, 'ten-billion');
 mkdirSync(resultsDir, { recursive: true });
 
+const on = machine();
 let givenUp = false;
 process.once('SIGINT', () => {
   givenUp = true;
@@ -105,7 +107,7 @@ if (counts.offered < count) {
   console.error(`stopped at ${whole(counts.offered)} of ${whole(count)}: go on with --resume`);
   process.exit(130);
 }
-const text = report(campaign);
+const text = report(campaign, on);
 console.log(text);
 const wrong = faults(counts, count);
 for (const fault of wrong) console.error(`does not add up: ${fault}`);
