@@ -10,27 +10,48 @@ export interface ManualClock extends Clock {
   dueTimes(): number[];
   /**
    * Moves on by `ms`, running the timers that fall due in order, each at its own time; promise chains run to their end
-   * before the first, between any two and after the last. Rejects with what a timer's function threw, standing at that
-   * timer's time.
+   * before the first, between any two and after the last. Does not wait for what never settles: {@link waiting} and
+   * {@link dueTimes} say what is left. Rejects with what a timer's function threw, standing at that timer's time, and
+   * when the time stands still because timers of 0 ms are set for ever.
    */
   advance(ms: number): Promise<void>;
+  /**
+   * Moves on from timer to timer until `promise` settles, and gives what it gives: for a call under test, which would
+   * never settle if it was awaited while the time stands still.
+   *
+   * @param withinMs at most by so much. @default Infinity
+   * @throws Error that says what is waiting, when no timer is left that could settle it, or not within `withinMs`.
+   */
+  settle<T>(promise: PromiseLike<T>, withinMs?: number): Promise<T>;
   /** Like `advance`, up to clock time `untilMs`; at once when that is past. */
   run(untilMs: number): Promise<void>;
   /** Steps the clock without running anything, also backwards, as a broken host clock does. */
   jump(ms: number): void;
 }
 
+/** More timers than this at one time, and the time stands still for good. */
+const MAX_AT_ONCE = 100_000;
+/** More looks at the clock than this while it cannot move: somebody waits for the time in a loop of promises. */
+const MAX_LOOKS = 10_000_000;
+
 class VirtualClock implements ManualClock {
   readonly #timers = new TimerQueue();
   #now: number;
   /** The run in progress: another would move the time under it. */
   #running = false;
+  /** How often the clock was asked since the last timer ran, while it was running. */
+  #looks = 0;
 
   constructor(start: number) {
     this.#now = checkNumber('manualClock', 'start', start, {});
   }
 
   now(): number {
+    if (this.#running && ++this.#looks > MAX_LOOKS) {
+      throw new Error(
+        `manualClock: asked ${MAX_LOOKS} times while it stands at ${this.#now} ms: wait by a timer instead`,
+      );
+    }
     return this.#now;
   }
 
@@ -60,20 +81,57 @@ class VirtualClock implements ManualClock {
 
   async run(untilMs: number): Promise<void> {
     checkNumber('manualClock.run', 'untilMs', untilMs, {});
+    await this.#runUntil(untilMs, () => false);
+    this.#now = Math.max(this.#now, untilMs);
+  }
+
+  async settle<T>(promise: PromiseLike<T>, withinMs = Infinity): Promise<T> {
+    checkNumber('manualClock.settle', 'withinMs', withinMs, { min: 0, infinite: true });
+    let settled = false;
+    const note = (): void => {
+      settled = true;
+    };
+    promise.then(note, note);
+    const untilMs = this.#now + withinMs;
+    await this.#runUntil(untilMs, () => settled);
+    if (settled) return promise;
+    if (withinMs < Infinity) this.#now = Math.max(this.#now, untilMs);
+    throw new Error(`manualClock.settle: the promise has not settled by ${this.#now} ms; ${this.#left()}`);
+  }
+
+  async #runUntil(untilMs: number, done: () => boolean): Promise<void> {
     if (this.#running)
       throw new Error('manualClock: advance or run was called while another was in progress; await it');
     this.#running = true;
     try {
-      await hostTurn();
-      while (this.#timers.nextDueMs <= untilMs) {
+      let atOnce = 0;
+      await this.#turn();
+      while (!done() && this.#timers.nextDueMs <= untilMs && this.#timers.size > 0) {
+        atOnce = this.#timers.nextDueMs > this.#now ? 0 : atOnce + 1;
+        if (atOnce > MAX_AT_ONCE) {
+          const text = `more than ${MAX_AT_ONCE} timers ran at ${this.#now} ms: something sets timers of 0 ms for ever`;
+          throw new Error(`manualClock: ${text}; ${this.#left()}`);
+        }
         this.#now = Math.max(this.#now, this.#timers.nextDueMs);
         this.#timers.takeDue(this.#now)?.();
-        await hostTurn();
+        await this.#turn();
       }
-      this.#now = Math.max(this.#now, untilMs);
     } finally {
       this.#running = false;
     }
+  }
+
+  #turn(): Promise<void> {
+    this.#looks = 0;
+    return hostTurn();
+  }
+
+  /** What is waiting, in words. */
+  #left(): string {
+    const due = this.dueTimes();
+    if (due.length === 0) return 'no timer is waiting that could bring anything about';
+    const times = due.slice(0, 5).join(', ') + (due.length > 5 ? ', …' : '');
+    return `${due.length === 1 ? '1 timer is' : `${due.length} timers are`} waiting, due at ${times} ms`;
   }
 
   jump(ms: number): void {

@@ -120,6 +120,101 @@ describe('manualClock', () => {
     expect(at).toEqual([50, 25]);
   });
 
+  it('drains code that mixes timers and promise chains of any depth', async () => {
+    const depths = fc.array(fc.tuple(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 0, max: 200 })), {
+      maxLength: 8,
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(depths, { maxLength: 5 }), async (chains) => {
+        const clock = manualClock();
+        const ended: number[] = [];
+        const run = async (steps: readonly (readonly [number, number])[]): Promise<void> => {
+          for (const [ms, depth] of steps) {
+            await new Promise<void>((resolve) => void clock.setTimer(resolve, ms));
+            for (let i = 0; i < depth; i++) await null;
+          }
+          ended.push(clock.now());
+        };
+        for (const steps of chains) void run(steps);
+        await clock.advance(400);
+        const lengths = chains.map((steps) => steps.reduce((sum, [ms]) => sum + ms, 0));
+        expect(ended.sort((a, b) => a - b)).toEqual(lengths.sort((a, b) => a - b));
+        expect(clock.waiting).toBe(0);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('does not wait for what never settles, and says what is left', async () => {
+    const clock = manualClock();
+    let ended = false;
+    void new Promise(() => {}).then(() => {
+      ended = true;
+    });
+    clock.setTimer(() => {}, 80);
+    await clock.advance(50);
+    expect([ended, clock.now(), clock.dueTimes()]).toEqual([false, 50, [80]]);
+  });
+
+  it('ends where timers of 0 ms are set for ever, and says so', async () => {
+    const clock = manualClock(7);
+    const again = (): void => void clock.setTimer(again, 0);
+    again();
+    clock.setTimer(() => {}, 60);
+    await expect(clock.advance(50)).rejects.toThrow(
+      'manualClock: more than 100000 timers ran at 7 ms: something sets timers of 0 ms for ever; 2 timers are waiting, due at 7, 67 ms',
+    );
+  });
+
+  it('ends code that waits for the time in a loop of promises', async () => {
+    const clock = manualClock();
+    let problem: unknown;
+    const poll = async (): Promise<void> => {
+      while (clock.now() < 20) await null;
+    };
+    clock.setTimer(() => {
+      poll().catch((error) => {
+        problem = error;
+      });
+    }, 10);
+    await clock.advance(50);
+    expect(String(problem)).toBe(
+      'Error: manualClock: asked 10000000 times while it stands at 10 ms: wait by a timer instead',
+    );
+    expect(clock.now()).toBe(50);
+  }, 60_000);
+
+  it('settle moves on until a promise settles, and gives what it gives', async () => {
+    const clock = manualClock();
+    const sleep = (ms: number): Promise<string> =>
+      new Promise((resolve) => void clock.setTimer(() => resolve(`after ${ms}`), ms));
+    const call = async (): Promise<string> => {
+      await sleep(30);
+      return sleep(40);
+    };
+    clock.setTimer(() => {}, 500);
+    expect(await clock.settle(call())).toBe('after 40');
+    expect([clock.now(), clock.waiting]).toEqual([70, 1]);
+    const failing = sleep(5).then(() => Promise.reject(new Error('HTTP 503')));
+    await expect(clock.settle(failing)).rejects.toThrow('HTTP 503');
+    expect(await clock.settle(Promise.resolve('now'))).toBe('now');
+    expect(clock.now()).toBe(75);
+  });
+
+  it('settle says what is waiting where a promise does not settle', async () => {
+    const clock = manualClock();
+    const never = new Promise(() => {});
+    await expect(clock.settle(never)).rejects.toThrow(
+      'manualClock.settle: the promise has not settled by 0 ms; no timer is waiting that could bring anything about',
+    );
+    for (let i = 1; i <= 7; i++) clock.setTimer(() => {}, 10 * i);
+    await expect(clock.settle(never, 15)).rejects.toThrow(
+      'the promise has not settled by 15 ms; 6 timers are waiting, due at 20, 30, 40, 50, 60, … ms',
+    );
+    await expect(clock.settle(never, 50)).rejects.toThrow('not settled by 65 ms; 1 timer is waiting, due at 70 ms');
+    await expect(clock.settle(never, -1)).rejects.toThrow('manualClock.settle: withinMs must be a number ≥ 0, got -1');
+  });
+
   it('refuses to be moved while it moves', async () => {
     const clock = manualClock();
     const refused: unknown[] = [];
