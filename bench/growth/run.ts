@@ -1,4 +1,4 @@
-/** `npm run bench:growth`: what a call costs against the number of keys, gates, calls, timers, instances. */
+/** `npm run bench:growth`: what a call costs against the number of keys, gates, calls, timers, instances, readers. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,7 +18,8 @@ Sweeps: ${sweeps.map((one) => one.name).join(', ')}.
 `;
 
 async function measure(chosen: readonly Sweep[], rounds: number): Promise<GrowthRun> {
-  const worker = join(await buildBeside('build-growth', { worker: 'growth/worker.ts' }), 'worker.js');
+  const entries = { worker: 'growth/worker.ts', 'ring-reader': 'growth/ring-reader.ts' };
+  const worker = join(await buildBeside('build-growth', entries), 'worker.js');
   const run: GrowthRun = { startedAt: new Date().toISOString(), machine: machine(), rounds, points: [] };
   run.points = chosen.flatMap(({ name, counts, series }) =>
     series.flatMap((one) => counts.map((count) => ({ sweep: name, series: one.name, count, nsByRound: [] }))),

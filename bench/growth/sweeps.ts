@@ -1,4 +1,5 @@
 /** What is measured against the number of what. A series of a sweep is a benchmark case for each number. */
+import { Worker } from 'node:worker_threads';
 import {
   circuitBreaker,
   concurrencyLimiter,
@@ -10,6 +11,7 @@ import {
   systemClock,
 } from 'evenkeel';
 import { balancer } from 'evenkeel/balancer';
+import { createRing, ringWriter } from 'evenkeel/ring-buffer';
 import { seededRandom } from 'evenkeel/testing';
 import type { Call, Callee } from '../case.js';
 
@@ -17,7 +19,7 @@ export interface GrowthSeries {
   name: string;
   /** What the language charges for the same: ours is judged by its ratio to it. */
   isFloor?: boolean;
-  setup(callee: Callee, count: number): Call;
+  setup(callee: Callee, count: number): Call | Promise<Call>;
 }
 
 export interface Sweep {
@@ -184,4 +186,38 @@ const instances: Sweep = {
   series: [picking("choice: 'smooth'", 'smooth'), picking("choice: 'latency'", 'latency')],
 };
 
-export const sweeps: readonly Sweep[] = [keys, gates, calls, timers, instances];
+const SLOT_BYTES = 64;
+const BATCH = 32;
+
+/** A thread that reads until the process ends; resolves when it does. */
+function startReader(buffer: SharedArrayBuffer): Promise<void> {
+  const worker = new Worker(new URL('./ring-reader.js', import.meta.url), { workerData: buffer });
+  return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+}
+
+const readers: Sweep = {
+  name: 'readers',
+  title: 'A message of 64 bytes through the ring, by the number of reading threads',
+  of: 'readers',
+  counts: [1, 2, 4, 8],
+  series: [
+    {
+      name: 'writeBatch of 32',
+      async setup(callee, count) {
+        const buffer = createRing({ capacity: 1_024, slotBytes: SLOT_BYTES });
+        await Promise.all(Array.from({ length: count }, () => startReader(buffer)));
+        const writer = ringWriter(buffer);
+        const batch = Array.from({ length: BATCH }, () => new Uint8Array(SLOT_BYTES));
+        let waiting = 0;
+        return () => {
+          callee.reach();
+          if (++waiting < BATCH) return;
+          // Again while the ring is full.
+          while (waiting > 0) waiting -= writer.writeBatch(waiting === BATCH ? batch : batch.slice(0, waiting));
+        };
+      },
+    },
+  ],
+};
+
+export const sweeps: readonly Sweep[] = [keys, gates, calls, timers, instances, readers];
