@@ -7,6 +7,7 @@ import { hedgeChart } from './hedge.js';
 import { layoutDrawing } from './isolation.js';
 import { windowChart } from './rate-limiter.js';
 import { outageOfLayersChart } from './retry.js';
+import { ringDrawing, sleepDrawing } from './ring.js';
 import { scenarioCharts } from './scenarios.js';
 import { reportChart } from './simulator.js';
 import { tiersChart } from './tiers.js';
@@ -30,4 +31,6 @@ export const figures = async (): Promise<Record<string, string>> => ({
   ...(await scenarioCharts()),
   'simulator-report.svg': await reportChart(),
   'tiers-overload.svg': tiersChart(),
+  'ring-layout.svg': ringDrawing(),
+  'ring-sleep.svg': sleepDrawing(),
 });
