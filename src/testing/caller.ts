@@ -120,7 +120,7 @@ export class Caller {
         reject(abortable?.reason);
       };
       abortable?.add(onAbort);
-      const { tier, key, cost, deadline = Infinity } = ctx;
+      const { tier = 3, key, cost = 1, deadline = Infinity } = ctx;
       const answer = (error: unknown): void => {
         abortable?.remove(onAbort);
         if (error === undefined) resolve();
@@ -158,7 +158,7 @@ export class Caller {
     return route(this.#infoOf(ctx), this.#env);
   }
 
-  #infoOf({ tier, key, cost }: Context): CallInfo {
+  #infoOf({ tier = 3, key, cost = 1 }: Context): CallInfo {
     return { tier, key, cost, atMs: this.#timeline.now() };
   }
 }

@@ -19,6 +19,17 @@ export interface Wire {
   readonly answer: (error: unknown) => void;
 }
 
+type Mutable<T> = { -readonly [F in keyof T]: T[F] };
+
+/** What is said of a call, where it is not the default. */
+export function callInit({ tier, key, cost }: Pick<CallInfo, 'tier' | 'key' | 'cost'>): Init<Context> {
+  const init: Mutable<Init<Context>> = {};
+  if (tier !== 3) init.tier = tier;
+  if (key !== undefined) init.key = key;
+  if (cost !== 1) init.cost = cost;
+  return init;
+}
+
 /** What the work asks for when its own time is over. */
 export interface Downstream {
   call(init: Init<Context>): Promise<unknown>;
@@ -164,11 +175,18 @@ export class Server {
   #guarded(work: Work): Promise<void> {
     const { pipeline } = this;
     if (pipeline === undefined) return this.#serve(work, undefined);
-    const { tier, key, cost, deadline } = work.wire;
+    return pipeline.execute((ctx) => this.#serve(work, ctx), this.#initOf(work));
+  }
+
+  /** What the work's context has besides the defaults: each field more costs a call time. */
+  #initOf({ wire, receivedMs, controller }: Work): Init<Context> {
     // The policies' clock may have been stepped since: what they see is the age.
-    const receivedAt = this.#timeline.clock.now() - (this.#timeline.now() - work.receivedMs);
-    const signal = work.controller?.signal;
-    return pipeline.execute((ctx) => this.#serve(work, ctx), { tier, key, cost, deadline, receivedAt, signal });
+    const receivedAt = this.#timeline.clock.now() - (this.#timeline.now() - receivedMs);
+    const init: Mutable<Init<Context>> = callInit(wire);
+    init.receivedAt = receivedAt;
+    if (wire.deadline < Infinity) init.deadline = wire.deadline;
+    if (controller !== undefined) init.signal = controller.signal;
+    return init;
   }
 
   async #serve(work: Work, ctx: Context | undefined): Promise<void> {
@@ -177,9 +195,7 @@ export class Server {
     const { ms, fails } = this.#draw(wire);
     await this.#hold(work, ms, ctx);
     if (fails) throw backendError('failed', this.name);
-    const { tier, key, cost, deadline } = wire;
-    const signal = work.controller?.signal;
-    for (const next of this.calls) await next.call(ctx ?? { tier, key, cost, deadline, signal });
+    for (const next of this.calls) await next.call(ctx ?? this.#initOf(work));
   }
 
   /** What becomes of a call, and how long that takes. */

@@ -12,7 +12,7 @@ import { type LoadPlan, type Plan, readScenario, type ServerPlan, type ServicePl
 import { seededRandom } from './random.js';
 import type { Report } from './report.js';
 import type { CallInfo, Env, Scenario, SimulatedPipeline } from './scenario.js';
-import { Server } from './server.js';
+import { callInit, Server } from './server.js';
 import { Timeline } from './timeline.js';
 
 /** How far a simulation has come. */
@@ -205,8 +205,7 @@ class Simulation {
     const info = this.#infoOf(load, random);
     const offered = this.#meter.offer(info);
     if (caller.guarded) this.#timeline.wake();
-    const { tier, key, cost } = info;
-    return caller.call({ tier, key, cost }, offered.onTry).then(
+    return caller.call(callInit(info), offered.onTry).then(
       () => offered.succeeded(this.#timeline.now()),
       (error: unknown) => {
         const mistake = offered.failed(error);

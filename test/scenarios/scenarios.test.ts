@@ -1,8 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Expectations, type Scenario, simulate } from 'evenkeel/testing';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ROOT } from '../docs/markdown.js';
+
+// On a busy machine: what is played is virtual time, but it has to be played.
+vi.setConfig({ testTimeout: 60_000 });
 
 const FOLDER = join(ROOT, 'examples/scenarios');
 const NAMES = readdirSync(FOLDER).map((file) => file.replace(/\.ts$/, ''));

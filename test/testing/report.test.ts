@@ -1,9 +1,12 @@
 import { circuitBreaker, pipeline } from 'evenkeel';
 import { compareReports, type Report, type Scenario, simulate } from 'evenkeel/testing';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Histogram } from '../../src/testing/histogram.js';
 import { niceTicks } from '../../src/testing/line-chart.js';
+
+// On a busy machine: what is played is virtual time, but it has to be played.
+vi.setConfig({ testTimeout: 60_000 });
 
 const SCENARIO: Scenario = {
   name: 'outage <1>',
