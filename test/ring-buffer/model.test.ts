@@ -28,6 +28,13 @@ const quick: Record<string, Setup> = {
   'sleep: 1 reader, 5 messages, a crash': { readers: 1, messages: 5, crashes: 1, whole: true },
   'sleep: 1 reader, threshold 2, a crash': { readers: 1, messages: 5, crashes: 1, whole: true, wakeThreshold: 2 },
   'sleep: 2 readers, 1 message, a crash': { readers: 2, messages: 1, crashes: 1, whole: true },
+  'sleep: 1 reader, and 1 that leaves as it is woken': {
+    readers: 1,
+    quitters: 1,
+    messages: 1,
+    whole: true,
+    timer: false,
+  },
   'both: 1 reader, 5 messages, a crash': { readers: 1, messages: 5, crashes: 1 },
   'both: a writer that dies, and another that takes over': {
     readers: 1,
