@@ -10,9 +10,9 @@ const PHASE_MS = 5_000;
 /** What its callee takes a second, and how much may wait there. */
 const CAPACITY = 100_000;
 const ROOM = 10_000;
-/** The callee is down in the last two of so many phases. */
+/** The callee is down in the third and fourth of so many phases. */
 const OUTAGE_EVERY = 12;
-const OUTAGE = 2;
+const OUTAGE = { from: 2, to: 4 };
 /** How often a user may ask, each so long. */
 const USER_LIMIT = 5;
 const USER_WINDOW_MS = 10_000;
@@ -139,7 +139,8 @@ export class AdmissionSet {
 
   #beginPhase(): void {
     this.#gapMs = 1_000 / (this.#phase % 2 === 0 ? QUIET_RATE : RUSH_RATE);
-    this.#callee.isDown = this.#phase % OUTAGE_EVERY >= OUTAGE_EVERY - OUTAGE;
+    const phase = this.#phase % OUTAGE_EVERY;
+    this.#callee.isDown = phase >= OUTAGE.from && phase < OUTAGE.to;
     this.#phase++;
   }
 

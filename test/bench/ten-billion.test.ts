@@ -21,19 +21,19 @@ describe('one set', () => {
   it('accounts for every request, whatever the order is cut into', () => {
     const set = new AdmissionSet(USERS, 0, 1, 1);
     const total = noCounts();
-    const orders = [1, 0, 99_999, 400_000, 1_500_000];
+    const orders = [1, 0, 99_999, 400_000];
     for (const offered of orders) {
       const counts = set.run(offered);
       expect(faults(counts, offered)).toEqual([]);
       add(total, counts);
     }
-    expect(faults(total, 2_000_000)).toEqual([]);
+    expect(faults(total, 500_000)).toEqual([]);
   });
 
-  it('refuses for each reason in a minute with rushes and an outage, and admits', () => {
-    const counts = new AdmissionSet(100_000, 0, 1, 1).run(8_000_000);
+  it('refuses for each reason in a rush and an outage, and admits', () => {
+    const counts = new AdmissionSet(100_000, 0, 1, 1).run(2_200_000);
     for (const reason of REASONS) expect(counts.refused[reason], reason).toBeGreaterThan(1_000);
-    expect(counts.admitted).toBeGreaterThan(1_000_000);
+    expect(counts.admitted).toBeGreaterThan(500_000);
   });
 
   it('decides the same again from the same seed, and otherwise from another', () => {
