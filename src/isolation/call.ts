@@ -22,12 +22,15 @@ export interface CallOwner {
   readonly name: string;
   readonly clock: Clock;
   /** Told once of each call. */
-  ended(outcome: Outcome): void;
+  ended(call: Call, outcome: Outcome): void;
 }
 
 /** A call that was accepted. Its message may outlive it, until a worker has taken that. */
 export class Call implements Entry {
   kills = 0;
+  /** Of its message in the ring. */
+  place = 0;
+  timeoutMs = Infinity;
   /** The message, behind room for its header. */
   readonly frame: Uint8Array;
   /** Clock ms. */
@@ -63,13 +66,13 @@ export class Call implements Entry {
 
   /** Has the signal and the time limit give it up. */
   limit(signal: AbortSignal | undefined, timeoutMs: number): void {
-    const { clock, name } = this.#owner;
+    this.timeoutMs = timeoutMs;
     if (signal !== undefined) {
       this.#scope = SignalScope.of(signal);
       this.#scope.add(this.#giveUp);
     }
     if (timeoutMs < Infinity) {
-      this.#timer = clock.setTimer(() => this.fail('abandoned', new TimeoutError(name, timeoutMs)), timeoutMs);
+      this.#timer = this.#owner.clock.setTimer(() => this.timeOut(), timeoutMs);
     }
   }
 
@@ -81,6 +84,10 @@ export class Call implements Entry {
     if (this.#end(outcome)) this.#reject(error);
   }
 
+  timeOut(): void {
+    this.fail('abandoned', new TimeoutError(this.#owner.name, this.timeoutMs));
+  }
+
   readonly #giveUp = (): void => this.fail('abandoned', this.#scope?.reason);
 
   #end(outcome: Outcome): boolean {
@@ -88,7 +95,7 @@ export class Call implements Entry {
     this.#pending = false;
     this.#scope?.remove(this.#giveUp);
     this.#owner.clock.clearTimer(this.#timer);
-    this.#owner.ended(outcome);
+    this.#owner.ended(this, outcome);
     return true;
   }
 }

@@ -42,7 +42,12 @@ export interface Unheld<E> {
 export class Ledger<E extends Entry> {
   // In the order of places: what is sent again goes to the end, with a new place.
   readonly #entries = new Map<number, E>();
-  #nextPlace = 0;
+  #nextPlace: number;
+
+  /** `nextPlace`: where its numbers begin. */
+  constructor(nextPlace = 0) {
+    this.#nextPlace = nextPlace;
+  }
 
   /** How many messages have no outcome yet. */
   get size(): number {

@@ -10,8 +10,8 @@ export const REQUEST_HEADER_BYTES = 16;
 /** What goes before the bytes of a reply: the message's place, and what came of it. */
 export const REPLY_HEADER_BYTES = 8;
 
-/** What came of a message in the worker. */
-export const Answer = { VALUE: 0, ERROR: 1, TOO_OLD: 2 } as const;
+/** What came of a message in the worker; skipped: it was too old, or nobody waited for it any more. */
+export const Answer = { VALUE: 0, ERROR: 1, SKIPPED: 2 } as const;
 
 /** Writes and reads the headers of frames; keeps views, since making a DataView costs more than the rest of a message. */
 export class Header {
@@ -114,9 +114,44 @@ export class WorkerStatus {
   }
 }
 
+/**
+ * Which of the messages in a ring nobody waits for any more, so that no worker begins with them. A word a slot of the ring: the
+ * place of its message once that is given up, until then the place's complement.
+ */
+export class GivenUp {
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #mask: number;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.#words = new Int32Array(buffer);
+    this.#mask = this.#words.length - 1;
+  }
+
+  static of(capacity: number): GivenUp {
+    return new GivenUp(new SharedArrayBuffer(4 * 2 ** Math.ceil(Math.log2(capacity))));
+  }
+
+  /** A message is about to be put there. */
+  begin(place: number): void {
+    Atomics.store(this.#words, place & this.#mask, ~place);
+  }
+
+  /** Harmless when the slot has another message already. */
+  add(place: number): void {
+    Atomics.compareExchange(this.#words, place & this.#mask, ~place, place | 0);
+  }
+
+  has(place: number): boolean {
+    return Atomics.load(this.#words, place & this.#mask) === (place | 0);
+  }
+}
+
 /** What a worker gets with its start, in its `workerData`, beside the user's own. */
 export interface Connection {
   readonly requests: SharedArrayBuffer;
+  readonly givenUp: SharedArrayBuffer;
   readonly replies: SharedArrayBuffer;
   readonly status: SharedArrayBuffer;
   /** The worker's place among the readers of the requests; its former holder, if any, is dead. */
@@ -133,10 +168,18 @@ const SEPARATOR = '\u0000';
 
 /** What a handler threw, as the bytes of a reply, cut to what fits. */
 export function bytesOfError(error: unknown, maxBytes: number): Uint8Array {
-  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
   const bytes = new Uint8Array(maxBytes);
-  const { written } = new TextEncoder().encodeInto([name, message, stack ?? ''].join(SEPARATOR), bytes);
+  const { written } = new TextEncoder().encodeInto(textOf(error), bytes);
   return bytes.subarray(0, written);
+}
+
+function textOf(thrown: unknown): string {
+  try {
+    const { name, message, stack } = thrown instanceof Error ? thrown : new Error(String(thrown));
+    return [name, message, stack ?? ''].join(SEPARATOR);
+  } catch {
+    return ['Error', 'the handler threw what cannot be turned into text'].join(SEPARATOR);
+  }
 }
 
 /** The error again. */
@@ -146,6 +189,11 @@ export function errorOf(bytes: Uint8Array): Error {
   Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
   if (stack) error.stack = stack;
   return error;
+}
+
+/** Whether it is a Uint8Array, also one of another realm: a `vm` context, as test runners use, has classes of its own. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && (value as Uint8Array).BYTES_PER_ELEMENT === 1;
 }
 
 /** The time that all threads share, ms. */

@@ -7,7 +7,9 @@ import {
   bytesOfError,
   CONNECTION,
   type Connection,
+  GivenUp,
   Header,
+  isBytes,
   Phase,
   REPLY_HEADER_BYTES,
   REQUEST_HEADER_BYTES,
@@ -30,17 +32,21 @@ class Server {
   readonly #requests: ReturnType<typeof ringReader>;
   readonly #replies: ReturnType<typeof ringWriter>;
   readonly #status: WorkerStatus;
+  readonly #givenUp: GivenUp;
   readonly #header = new Header();
   readonly #request: Uint8Array;
   readonly #frame: Uint8Array;
   readonly #now = sharedClock();
   #turnedAt = 0;
 
+  /** @throws Error when this worker has a server already */
   constructor(handler: Handler, connection: Connection) {
     this.#handler = handler;
+    this.#status = new WorkerStatus(connection.status);
+    if (this.#status.phase !== Phase.STARTING) throw new Error('serve: must be called only once in a worker');
+    this.#givenUp = new GivenUp(connection.givenUp);
     this.#requests = ringReader(connection.requests, { id: connection.reader, takeOver: true });
     this.#replies = ringWriter(connection.replies);
-    this.#status = new WorkerStatus(connection.status);
     this.#request = new Uint8Array(REQUEST_HEADER_BYTES + connection.messageBytes);
     this.#frame = new Uint8Array(REPLY_HEADER_BYTES + connection.replyBytes);
   }
@@ -71,14 +77,14 @@ class Server {
     const { place, expiresAt } = this.#header.read(this.#request, REQUEST_HEADER_BYTES);
     this.#status.claimed(place);
     const now = this.#now();
-    if (now >= expiresAt) {
-      this.#send(place, Answer.TOO_OLD, NOTHING);
+    if (now >= expiresAt || this.#givenUp.has(place)) {
+      this.#send(place, Answer.SKIPPED, NOTHING);
       return undefined;
     }
     this.#status.handling(now);
     try {
       const answer = this.#handler(this.#request.slice(REQUEST_HEADER_BYTES, length));
-      if (answer instanceof Uint8Array) this.#reply(place, answer);
+      if (isBytes(answer)) this.#reply(place, answer);
       else return this.#later(place, answer);
     } catch (error) {
       this.#fail(place, error);
@@ -96,7 +102,7 @@ class Server {
 
   /** @throws TypeError or RangeError for what is no answer, to be sent as an error */
   #reply(place: number, answer: unknown): void {
-    if (!(answer instanceof Uint8Array)) invalid('serve', "the handler's answer", 'a Uint8Array', answer, true);
+    if (!isBytes(answer)) invalid('serve', "the handler's answer", 'a Uint8Array', answer, true);
     const room = this.#frame.length - REPLY_HEADER_BYTES;
     if (answer.length > room) {
       throw new RangeError(`serve: the handler's answer must be ≤ replyBytes (${room}), got ${answer.length} bytes`);
@@ -125,7 +131,7 @@ const NOTHING = new Uint8Array(0);
  * Does the work of a set: call it once in the file that `createSets` was given as `worker`. Messages come one at a time;
  * more at the same time is what more workers are for.
  *
- * @throws Error outside such a worker; TypeError unless `handler` is a function.
+ * @throws Error outside such a worker, or when it was called before; TypeError unless `handler` is a function.
  */
 export function serve(handler: Handler): void {
   if (typeof handler !== 'function') invalid('serve', 'handler', 'a function', handler, true);

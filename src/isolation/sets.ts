@@ -9,6 +9,7 @@ import type { CommonOptions } from '../core/policy.js';
 import { rejectSoon } from '../core/settle.js';
 import { checkNumber, invalid, OptionReader } from '../core/validate.js';
 import type { SetCallOptions } from './call.js';
+import { isBytes } from './protocol.js';
 import { type SetSettings, type SetSnapshot, WorkerSet } from './worker-set.js';
 
 /** Options of {@link createSets}. */
@@ -100,14 +101,14 @@ class WorkerSets implements Sets {
 
   call(message: Uint8Array, options: SetCallOptions = {}): Promise<Uint8Array> {
     try {
-      if (!(message instanceof Uint8Array)) invalid('call', 'message', 'a Uint8Array', message, true);
+      if (!isBytes(message)) invalid('call', 'message', 'a Uint8Array', message, true);
       if (message.length > this.#messageBytes) {
         invalid('call', 'message.length', `≤ messageBytes, ${this.#messageBytes}`, message.length);
       }
       const { signal, timeoutMs = Infinity } = options;
       checkNumber('call', 'timeoutMs', timeoutMs, { above: 0, infinite: true });
-      if (signal?.aborted) return rejectSoon(signal.reason);
       const name = this.#route(message);
+      if (signal?.aborted) return rejectSoon(signal.reason);
       const set = this.#sets.get(String(name));
       if (set === undefined)
         return invalid('createSets', 'route', `a function that returns one of ${this.#names()}`, name);

@@ -2,11 +2,12 @@ import type { Clock, TimerHandle } from '../core/clock.js';
 import { type Reason, RejectedError } from '../core/errors.js';
 import { notify, type Observer, type ResilienceEvent } from '../core/events.js';
 import { rejectSoon } from '../core/settle.js';
+import { HostHold } from '../core/timers.js';
 import { createRing, type RingWriter, ringWriter } from '../ring-buffer/index.js';
 import { Call, type CallOwner, type Outcome } from './call.js';
 import { MessageLostError } from './errors.js';
 import { type Claim, Ledger, type Workers } from './ledger.js';
-import { Answer, errorOf, Header, Phase, REPLY_HEADER_BYTES, REQUEST_HEADER_BYTES, sharedClock } from './protocol.js';
+import { Answer, errorOf, GivenUp, Header, REPLY_HEADER_BYTES, REQUEST_HEADER_BYTES, sharedClock } from './protocol.js';
 import { type SlotOwner, type WorkerEnd, type WorkerSettings, WorkerSlot } from './worker-slot.js';
 
 /** Plain data on one set. Each call is in just one of `queued`, `inWork` and the counts of outcomes. */
@@ -51,6 +52,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   readonly name: string;
   readonly clock: Clock;
   readonly requests: SharedArrayBuffer;
+  readonly givenUp: GivenUp;
   readonly #set: string;
   readonly #settings: SetSettings;
   readonly #ring: RingWriter;
@@ -70,6 +72,8 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   };
   /** Calls without an outcome. */
   #pending = 0;
+  /** Nothing else keeps the process alive for them while there is no worker. */
+  readonly #hold = new HostHold();
   readonly #lookEveryMs: number;
   #timer: TimerHandle;
   /** Whether a worker has died in the middle of claiming, and it is not certain yet what it has taken. */
@@ -77,6 +81,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   #closed = false;
   /** Whether no worker has started of late. */
   #down = false;
+  #drained: Promise<void> | undefined;
   #whenDone: (() => void) | undefined;
 
   constructor(set: string, workers: number, settings: SetSettings) {
@@ -88,6 +93,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     const slotBytes = REQUEST_HEADER_BYTES + settings.messageBytes;
     this.requests = createRing({ capacity: settings.capacity, slotBytes, maxReaders: workers });
     this.#ring = ringWriter(this.requests);
+    this.givenUp = GivenUp.of(settings.capacity);
     this.#slots = Array.from({ length: workers }, (_, reader) => new WorkerSlot(this, reader, settings));
   }
 
@@ -97,7 +103,8 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
       if (this.#slots.every((slot) => slot.failsToStart)) return this.#refuse('no_instance', this.#restartInMs());
       this.#down = false;
     }
-    // Also those that were given up: their messages are in the ring still.
+    // Nobody listens then; it counts those too that were given up, whose messages are in the ring still.
+    if (this.#pending === 0 && this.#ledger.size >= this.#settings.capacity) this.drain();
     if (this.#ledger.size >= this.#settings.capacity) return this.#refuse('concurrency_limited');
     return new Promise((resolve, reject) => {
       const frame = new Uint8Array(REQUEST_HEADER_BYTES + message.length);
@@ -106,13 +113,12 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
       const call = new Call(this, frame, this.clock.now(), expiresAt, resolve, reject);
       this.#send(call);
       if (signal !== undefined || timeoutMs < Infinity) call.limit(signal, timeoutMs);
-      this.#pending++;
-      if (this.#ledger.size === 1) this.#wake();
+      if (++this.#pending === 1) this.#wake();
     });
   }
 
   get wantsReplies(): boolean {
-    return this.#ledger.size > 0;
+    return this.#pending > 0;
   }
 
   replied(frame: Uint8Array): void {
@@ -120,7 +126,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     const call = this.#ledger.take(place);
     if (call === undefined) return;
     if (answer === Answer.VALUE) call.answer(frame.slice(REPLY_HEADER_BYTES));
-    else if (answer === Answer.TOO_OLD) call.fail('droppedByAge', this.#rejection('too_old'));
+    else if (answer === Answer.SKIPPED) this.#expire(call);
     else call.fail('failed', errorOf(frame.subarray(REPLY_HEADER_BYTES)));
   }
 
@@ -128,10 +134,11 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   died(slot: WorkerSlot, end: WorkerEnd, error: unknown): void {
     this.#counts.restarts++;
     this.#tell({ type: 'worker_exit', policy: this.#settings.name, at: this.clock.now(), set: this.#set, end, error });
-    this.#recover(slot.claim, error);
-    if (this.#orphaned) this.#lookIn(1);
+    this.#recover(slot, error);
     this.#down = this.#slots.every((each) => each.failsToStart);
     if (this.#down) this.#failAll(error);
+    if (this.#pending > 0) this.#hold.hold();
+    if (this.#orphaned) this.#lookSoon();
   }
 
   readIndex(): number {
@@ -146,9 +153,12 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     for (const slot of this.#slots) slot.drain();
   }
 
-  ended(outcome: Outcome): void {
+  ended(call: Call, outcome: Outcome): void {
     this.#counts[outcome]++;
-    if (--this.#pending === 0) this.#whenDone?.();
+    if (outcome !== 'done') this.givenUp.add(call.place);
+    if (--this.#pending > 0) return;
+    this.#hold.release();
+    this.#whenDone?.();
   }
 
   snapshot(): SetSnapshot {
@@ -168,10 +178,11 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   /** Resolves when every accepted call has its outcome. */
   drained(): Promise<void> {
     this.#closed = true;
-    return new Promise((resolve) => {
+    this.#drained ??= new Promise((resolve) => {
       if (this.#pending === 0) resolve();
       else this.#whenDone = resolve;
     });
+    return this.#drained;
   }
 
   /** Ends the workers, and the calls that have no outcome. */
@@ -184,10 +195,12 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   }
 
   #send(call: Call): void {
-    this.#header.request(call.frame, this.#ledger.nextPlace, call.expiresAt);
-    this.#ledger.sent(call);
+    call.place = this.#ledger.nextPlace;
+    this.givenUp.begin(call.place);
+    this.#header.request(call.frame, call.place, call.expiresAt);
     // It holds as many messages as the set accepts.
     if (!this.#ring.tryWrite(call.frame)) throw new Error(`${this.name}: its ring is full, which must not be`);
+    this.#ledger.sent(call);
   }
 
   /** Sends it to another worker, unless nobody waits for it any more or it is dangerous. */
@@ -198,9 +211,9 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
       this.#send(call);
       return;
     }
+    call.fail('setAside', new MessageLostError(this.name, 'set_aside', call.kills, error));
     const { name } = this.#settings;
     this.#tell({ type: 'message_set_aside', policy: name, at: this.clock.now(), set: this.#set, kills: call.kills });
-    call.fail('setAside', new MessageLostError(this.name, 'set_aside', call.kills, error));
   }
 
   #failAll(error?: unknown): void {
@@ -215,11 +228,12 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   }
 
   /** Sends again what nobody works on any more. */
-  #recover(dead?: Claim, error?: unknown): void {
-    const { held, orphans, certain } = this.#ledger.unheld(this, dead);
+  #recover(dead?: WorkerSlot, error?: unknown): void {
+    const { held, orphans, certain } = this.#ledger.unheld(this, dead?.claim);
     this.#orphaned = !certain;
-    if (held !== undefined) this.#again(held, dead?.phase === Phase.HANDLING, error);
     for (const call of orphans) this.#again(call, false, error);
+    // Last: an observer that is told of it may fill the ring by new calls.
+    if (held !== undefined) this.#again(held, dead?.diedOfMessage === true, error);
   }
 
   #refuse(reason: Reason, retryAfterMs = 0): Promise<never> {
@@ -240,29 +254,37 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   /** There is work again: takes replies as they come, and looks after the workers. */
   #wake(): void {
     for (const slot of this.#slots) void slot.listen();
-    this.#lookIn(this.#lookEveryMs);
+    if (!this.#slots.some((slot) => slot.alive)) this.#hold.hold();
+    if (this.#timer === undefined) this.#lookSoon();
   }
 
-  #lookIn(ms: number): void {
+  #lookSoon(): void {
     this.clock.clearTimer(this.#timer);
-    this.#timer = this.clock.setTimer(this.#look, ms);
+    this.#timer = this.clock.setTimer(this.#look, this.#orphaned ? 1 : this.#lookEveryMs);
   }
 
   readonly #look = (): void => {
+    this.#timer = undefined;
+    this.drain();
     const [clockNow, now] = [this.clock.now(), this.#now()];
     for (const slot of this.#slots) slot.checkTime(clockNow, now, this.#settings.messageTimeoutMs);
     if (this.#orphaned) this.#recover();
     if (this.#settings.maxAgeMs < Infinity) this.#dropOld(now);
-    if (this.#ledger.size > 0) this.#lookIn(this.#orphaned ? 1 : this.#lookEveryMs);
+    if (this.#ledger.size > 0) this.#lookSoon();
   };
 
   /** Those that no worker may ever come to. */
   #dropOld(now: number): void {
     const readIndex = this.readIndex();
     for (const [place, call] of this.#ledger.entries()) {
-      if (place >= readIndex && call.pending && now >= call.expiresAt) {
-        call.fail('droppedByAge', this.#rejection('too_old'));
-      }
+      if (place >= readIndex && now >= call.expiresAt) this.#expire(call);
     }
+  }
+
+  /** It has waited for longer than its caller allows, or than its set does. */
+  #expire(call: Call): void {
+    if (!call.pending) return;
+    if (call.timeoutMs <= this.#settings.maxAgeMs) call.timeOut();
+    else call.fail('droppedByAge', this.#rejection('too_old'));
   }
 }

@@ -1,9 +1,8 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import type { Clock, TimerHandle } from '../core/clock.js';
-import { HostHold } from '../core/timers.js';
 import { createRing, type RingReader, ringReader } from '../ring-buffer/index.js';
 import type { Claim } from './ledger.js';
-import { CONNECTION, type Connection, Phase, REPLY_HEADER_BYTES, WorkerStatus } from './protocol.js';
+import { CONNECTION, type Connection, type GivenUp, Phase, REPLY_HEADER_BYTES, WorkerStatus } from './protocol.js';
 
 /** Why a worker ended: of itself or by an error, at one message for too long, or before it was ready. */
 export type WorkerEnd = 'exit' | 'timeout' | 'start_timeout';
@@ -25,6 +24,8 @@ export interface WorkerSettings {
 /** The set that a slot belongs to. */
 export interface SlotOwner {
   readonly requests: SharedArrayBuffer;
+  readonly givenUp: GivenUp;
+  /** Whether anybody waits for a reply. */
   readonly wantsReplies: boolean;
   replied(frame: Uint8Array): void;
   /** The worker is dead for certain: what it held, and why it died. */
@@ -44,13 +45,13 @@ export class WorkerSlot {
   #startsAt = 0;
   #failed = false;
   #end: WorkerEnd = 'exit';
+  /** The place of the message that took too long. */
+  #tooLong: number | undefined;
   /** Deaths of workers that had not lived long. */
   #quickDeaths = 0;
   #restart: TimerHandle;
   /** Whose replies are waited for. */
   #heard: RingReader | undefined;
-  /** Nothing else keeps the process alive for the calls while there is no worker. */
-  readonly #hold = new HostHold();
   #closed = false;
 
   constructor(owner: SlotOwner, reader: number, settings: WorkerSettings) {
@@ -70,8 +71,7 @@ export class WorkerSlot {
 
   /** Whether the last worker has died before it was ready, and none has come up since. */
   get failsToStart(): boolean {
-    if (this.ready) this.#failed = false;
-    return this.#failed;
+    return this.#failed && !this.ready;
   }
 
   /** When the next worker is started, clock ms. */
@@ -85,6 +85,12 @@ export class WorkerSlot {
     return { phase, place: this.#status.place };
   }
 
+  /** Whether its worker died of the message that it held: by the time that a worker is ended it may have begun with another. */
+  get diedOfMessage(): boolean {
+    const { phase, place } = this.claim;
+    return phase === Phase.HANDLING && (this.#end === 'exit' || place === this.#tooLong);
+  }
+
   /** Gives all replies that are there to the owner. */
   drain(): void {
     const replies = this.#replies;
@@ -93,14 +99,10 @@ export class WorkerSlot {
     while (replies.readBatch(take, 256) > 0);
   }
 
-  /** Gives replies to the owner as they come, while it wants them. */
+  /** Gives replies to the owner as they come, while it wants them; keeps the process alive for that. */
   async listen(): Promise<void> {
     const replies = this.#replies;
-    if (replies === undefined) {
-      this.#hold.hold();
-      return;
-    }
-    if (replies === this.#heard) return;
+    if (replies === undefined || replies === this.#heard) return;
     this.#heard = replies;
     while (replies === this.#replies && this.#owner.wantsReplies) {
       this.drain();
@@ -117,7 +119,10 @@ export class WorkerSlot {
       if (clockNow - this.#startedAt >= this.#settings.startTimeoutMs) this.#kill('start_timeout');
     } else if (phase === Phase.HANDLING && sharedNow - beganAt >= messageTimeoutMs) {
       // Between the looks it may have gone on to the next one.
-      if (this.#status.phase === Phase.HANDLING && this.#status.place === place) this.#kill('timeout');
+      const again = this.#status;
+      if (again.phase !== Phase.HANDLING || again.place !== place || again.beganAt !== beganAt) return;
+      this.#tooLong = place;
+      this.#kill('timeout');
     }
   }
 
@@ -126,8 +131,8 @@ export class WorkerSlot {
     this.#closed = true;
     this.#settings.clock.clearTimer(this.#restart);
     await this.#worker?.terminate();
+    this.drain();
     this.#drop();
-    this.#hold.release();
   }
 
   #kill(end: WorkerEnd): void {
@@ -140,9 +145,11 @@ export class WorkerSlot {
     const replies = createRing({ capacity, slotBytes: REPLY_HEADER_BYTES + replyBytes, maxReaders: 1 });
     this.#status = new WorkerStatus();
     this.#end = 'exit';
+    this.#tooLong = undefined;
     this.#startedAt = clock.now();
     const connection: Connection = {
       requests: this.#owner.requests,
+      givenUp: this.#owner.givenUp.buffer,
       reader: this.#reader,
       replies,
       status: this.#status.buffer,
@@ -158,11 +165,29 @@ export class WorkerSlot {
     started.on('error', (error) => {
       thrown = error;
     });
-    started.once('exit', () => this.#exited(thrown));
+    started.once('exit', (code) => this.#exited(thrown ?? this.#whyNotStarted(code)));
     this.#worker = started;
     this.#replies = ringReader(replies);
-    this.#hold.release();
     if (this.#owner.wantsReplies) void this.listen();
+  }
+
+  readonly #startAgain = (): void => {
+    try {
+      this.#start();
+    } catch (error) {
+      // The host has no thread to give, or takes the options only once.
+      this.#exited(error);
+    }
+  };
+
+  #whyNotStarted(code: number): Error | undefined {
+    if (this.#status.phase !== Phase.STARTING) return undefined;
+    const { startTimeoutMs } = this.#settings;
+    return new Error(
+      this.#end === 'start_timeout'
+        ? `the worker did not call serve within startTimeoutMs, ${startTimeoutMs}`
+        : `the worker ended with exit code ${code} before it called serve`,
+    );
   }
 
   #exited(error: unknown): void {
@@ -176,10 +201,9 @@ export class WorkerSlot {
     const n = this.#quickDeaths - 2;
     const delayMs = n < 0 ? 0 : Math.min(restartMaxMs, restartMinMs * 2 ** n);
     this.#startsAt = now + delayMs;
-    this.#restart = clock.setTimer(() => this.#start(), delayMs);
+    this.#restart = clock.setTimer(this.#startAgain, delayMs);
     this.#owner.died(this, this.#end, error);
     this.#drop();
-    if (this.#owner.wantsReplies) void this.listen();
   }
 
   #drop(): void {
@@ -189,4 +213,4 @@ export class WorkerSlot {
 }
 
 /** How long it waits for replies at most before it looks whether they are wanted still, ms. */
-const LISTEN_MS = 1_000;
+const LISTEN_MS = 50;

@@ -12,4 +12,16 @@ export const Command = {
   BUSY: 9,
   THROW_NOTHING: 10,
   NEVER: 11,
+  /** Blocks until the gate of this number is open. */
+  WAIT: 12,
+  COUNT: 13,
+  THROW_ODD: 14,
+  SERVE_AGAIN: 15,
+  EMPTY: 16,
+  DETACHED: 17,
+  SHARED: 18,
 } as const;
+
+/** Words of the memory that test and workers share, beside the gates: how often COUNT ran, how many starts hang. */
+export const COUNTER = 30;
+export const HANGING_STARTS = 31;

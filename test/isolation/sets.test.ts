@@ -1,49 +1,12 @@
 import { join } from 'node:path';
-import { isRejected, isTimeout, type ResilienceEvent } from 'evenkeel';
-import { createSets, isMessageLost, type Sets, type SetsOptions } from 'evenkeel/isolation';
-import { afterEach, describe, expect, it } from 'vitest';
+import { isMessageLost, type Sets, type SetsOptions } from 'evenkeel/isolation';
+import { describe, expect, it } from 'vitest';
 import { builtWorker } from './build.js';
 import { Command } from './commands.js';
+import { events, fate, message, openSets, total } from './open.js';
 
 const worker = builtWorker(join(import.meta.dirname, 'work.ts'));
-
-const opened: Sets[] = [];
-const events: ResilienceEvent[] = [];
-
-function open(options: Partial<SetsOptions> = {}): Sets {
-  const sets = createSets({
-    worker: worker.url(),
-    sets: 1,
-    route: () => 0,
-    observer: (event) => events.push(event),
-    ...options,
-  });
-  opened.push(sets);
-  return sets;
-}
-
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((sets) => sets.close({ graceMs: 0 })));
-  events.length = 0;
-});
-
-const message = (...bytes: number[]): Uint8Array => Uint8Array.from(bytes);
-
-/** What became of a call, in a word. */
-const fate = (call: Promise<Uint8Array>): Promise<string> =>
-  call.then(
-    (bytes) => `answer ${bytes.join()}`,
-    (error: unknown) => {
-      if (isRejected(error) || isMessageLost(error)) return error.reason;
-      return isTimeout(error) ? 'timed out' : String(error);
-    },
-  );
-
-/** Every call in just one place. */
-function total(sets: Sets): number {
-  const { oldestAgeMs, restarts, workers, ...counts } = sets.snapshot()['0'] as never as Record<string, number>;
-  return Object.values(counts).reduce((sum, count) => sum + count, 0);
-}
+const open = (options?: Partial<SetsOptions>): Sets => openSets(worker.url(), options);
 
 describe('a call', () => {
   it('is answered by a worker, later if it takes its time', async () => {

@@ -1,6 +1,11 @@
 /** A worker whose messages say what to do: the first byte is the command, the rest is echoed. */
+import { workerData } from 'node:worker_threads';
 import { serve } from 'evenkeel/isolation';
-import { Command } from './commands.js';
+import { COUNTER, Command, HANGING_STARTS } from './commands.js';
+
+const shared: Int32Array = workerData.shared ?? new Int32Array(new SharedArrayBuffer(128));
+if (Atomics.sub(shared, HANGING_STARTS, 1) > 0)
+  Atomics.wait(shared, HANGING_STARTS, Atomics.load(shared, HANGING_STARTS));
 
 serve((message) => {
   switch (message[0]) {
@@ -33,6 +38,29 @@ serve((message) => {
       const until = performance.now() + (message[1] as number);
       while (performance.now() < until);
       return message;
+    }
+    case Command.WAIT:
+      Atomics.wait(shared, message[1] as number, 0);
+      return message;
+    case Command.COUNT:
+      Atomics.add(shared, COUNTER, 1);
+      return message;
+    case Command.THROW_ODD:
+      throw Object.create(null);
+    case Command.SERVE_AGAIN:
+      serve((bytes) => bytes);
+      return message;
+    case Command.EMPTY:
+      return new Uint8Array(0);
+    case Command.DETACHED: {
+      const bytes = new Uint8Array(4);
+      structuredClone(bytes, { transfer: [bytes.buffer] });
+      return bytes;
+    }
+    case Command.SHARED: {
+      const bytes = new Uint8Array(new SharedArrayBuffer(message.length));
+      bytes.set(message);
+      return bytes;
     }
     default:
       return message;
