@@ -9,7 +9,7 @@ export interface Source {
 }
 
 /** Left out wherever they are: made or fetched, not written. */
-const NOT_OURS = new Set(['node_modules', '.git', 'dist', 'coverage', 'results']);
+const NOT_OURS = new Set(['node_modules', '.git', '.stryker-tmp', 'dist', 'coverage', 'results']);
 
 /** All files under `folder`, which is relative to `root`. */
 export function readSources(root: string, folder: string): Source[] {

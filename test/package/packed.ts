@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-const NOT_COPIED = new Set(['node_modules', '.git', 'dist', 'coverage']);
+const NOT_COPIED = new Set(['node_modules', '.git', '.stryker-tmp', 'dist', 'coverage']);
 
 /** The package as its users get it: packed from this tree and installed into an otherwise empty folder. */
 export interface Packed {
