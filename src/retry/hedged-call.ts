@@ -55,7 +55,12 @@ export class HedgedCall<C extends Context, R> {
     const { clock, startedAt, deadline } = this.#ctx;
     const afterMs = this.#owner.begin(startedAt);
     const dueMs = startedAt + afterMs;
-    if (dueMs < deadline) this.#timer = timerAt(clock, () => this.#hedge(afterMs), dueMs);
+    if (dueMs < deadline) {
+      // Not by the timer itself: all share one of the host, in whose async context another call's store would be seen.
+      new Promise<void>((resolve) => {
+        this.#timer = timerAt(clock, resolve, dueMs);
+      }).then(() => this.#hedge(afterMs));
+    }
     if (outer !== undefined) {
       this.#giveUp = () => this.#stop(outer.reason);
       outer.add(this.#giveUp);
@@ -92,9 +97,9 @@ export class HedgedCall<C extends Context, R> {
     if (!this.#pending) return;
     const isFirst = attempt === this.#first;
     const other = isFirst ? this.#second : this.#first;
-    attempt.end = { ok, result };
     try {
       const verdict = this.#owner.judge(ok, result, attempt.ctx);
+      attempt.end = { ok, result };
       const isAnswer = verdict === 'success' || (ok && verdict === 'ignored');
       if (isFirst) this.#owner.firstEnded(verdict, attempt.ctx);
       else this.#owner.hedgeEnded(verdict, isAnswer);

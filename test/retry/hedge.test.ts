@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { getEventListeners } from 'node:events';
 import {
   type Context,
@@ -134,6 +135,28 @@ describe('the second attempt', () => {
       [4, 100, 0, 'k', 1],
     ]);
   });
+});
+
+it('a second attempt has the async context of its own call, not that in which the timer was armed', async () => {
+  const { clock, guard } = setUp();
+  const store = new AsyncLocalStorage<string>();
+  const seen: unknown[] = [];
+  const call = (name: string): Promise<unknown> =>
+    store.run(name, () =>
+      guard.execute((ctx) => {
+        seen.push([ctx.attempt, store.getStore()]);
+        return ctx.attempt === 0 ? new Promise(() => {}) : 'answer';
+      }),
+    );
+  const both = Promise.all([call('a'), call('b')]);
+  await clock.advance(100);
+  await both;
+  expect(seen).toEqual([
+    [0, 'a'],
+    [0, 'b'],
+    [1, 'a'],
+    [1, 'b'],
+  ]);
 });
 
 describe('failures', () => {
@@ -353,7 +376,7 @@ describe('what users give', () => {
     await clock.advance(1_000);
     expect(await call).toEqual({ error: new Error('broken classify') });
     expect(signals[0]?.aborted).toBe(true);
-    expect(budget.log).toEqual(['request', 'ask true']);
+    expect(budget.log).toEqual(['request', 'ask true', 'done undefined']);
   });
 
   it('a function that throws at once', async () => {
