@@ -46,12 +46,17 @@ class AllBudgets implements RetryBudget {
     return this.#budgets.every((budget) => budget.canRetry?.(now) ?? true);
   }
 
-  /** All are asked before any is taken from. One may think otherwise then: the others are told. */
+  /** All are asked before any is taken from. One may think otherwise then, or throw: the others are told. */
   tryRetry(now?: number): boolean {
     if (!this.canRetry(now)) return false;
-    const refusing = this.#budgets.findIndex((budget) => !budget.tryRetry(now));
-    for (let i = 0; i < refusing; i++) this.#budgets[i]?.onRetryDone(undefined, now);
-    return refusing === -1;
+    const budgets = this.#budgets;
+    let taken = 0;
+    try {
+      while (budgets[taken]?.tryRetry(now)) taken++;
+    } finally {
+      if (taken < budgets.length) for (let i = 0; i < taken; i++) budgets[i]?.onRetryDone(undefined, now);
+    }
+    return taken === budgets.length;
   }
 
   onRetryDone(ok: boolean | undefined, allowedAt?: number): void {

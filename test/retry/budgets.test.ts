@@ -205,6 +205,17 @@ describe('several budgets', () => {
     expect(second.log).toEqual(['request', 'try']);
   });
 
+  it('one of which throws when asked in earnest leave none without an answer', async () => {
+    const asked = { canRetry: () => true };
+    const first = Object.assign(
+      plain(() => true),
+      asked,
+    );
+    const broken = Object.assign(plain(fails), asked);
+    await expect(pipeline(retry({ window: [first, broken] })).execute(() => Promise.reject('x'))).rejects.toThrow('no');
+    expect(first.log).toEqual(['request', 'try', 'done undefined']);
+  });
+
   it('may be none: then nothing holds it back', async () => {
     let calls = 0;
     const guard = pipeline(retry({ window: [], maxRetries: 500, backoff: () => 0 }));
