@@ -188,7 +188,8 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
   /** When it was allowed, clock ms; undefined = it was not. */
   #askForRemote(ctx: C): number | undefined {
     const at = this.#clock.now();
-    if (at >= ctx.deadline || this.#freeze.leftMs(at) > 0) return undefined;
+    // A broken clock must not start anything.
+    if (!(at < ctx.deadline) || this.#freeze.leftMs(at) > 0) return undefined;
     if (!this.#window.tryRetry(at)) {
       this.#counts.refused++;
       return undefined;

@@ -81,7 +81,6 @@ function sleep(clock: Clock, ms: number, abortable: Abortable | undefined): Prom
       abortable?.remove(stop);
       resolve();
     }, ms);
-    // An observer may have aborted it by now.
     if (abortable?.aborted) stop();
     else abortable?.add(stop);
   });
@@ -159,17 +158,22 @@ class BudgetedRetry implements Retry {
     let last = first;
     const errors: unknown[] = [];
     let delayMs = 0;
-    for (let retry = 1; this.#wanted(last, retry, ctx); retry++) {
-      const backoffMs = this.#backoff(retry, delayMs, this.#random);
-      delayMs = checkNumber(this.name, 'the wait that backoff gives', backoffMs, { min: 0, infinite: true });
-      const waitMs = Math.min(this.#limits.maxDelayMs, Math.max(delayMs, this.#retryAfter(last.result) ?? 0));
-      const attempt = ctx.attempt + retry;
-      const at = this.clock.now();
-      if (!this.#allowed(ctx, attempt, waitMs, at)) break;
-      const ended = await this.#retry(ctx, next, attempt, waitMs, at);
-      if (ended === undefined) break;
-      errors.push(last.result);
-      last = ended;
+    try {
+      for (let retry = 1; this.#wanted(last, retry, ctx); retry++) {
+        const backoffMs = this.#backoff(retry, delayMs, this.#random);
+        delayMs = checkNumber(this.name, 'the wait that backoff gives', backoffMs, { min: 0, infinite: true });
+        // NaN, as of a header that is not there, asks for nothing.
+        const waitMs = Math.min(this.#limits.maxDelayMs, Math.max(delayMs, this.#retryAfter(last.result) || 0));
+        const attempt = ctx.attempt + retry;
+        const at = this.clock.now();
+        if (!this.#allowed(ctx, attempt, waitMs, at)) break;
+        const ended = await this.#retry(ctx, next, attempt, waitMs, at);
+        if (ended === undefined) break;
+        errors.push(last.result);
+        last = ended;
+      }
+    } catch (error) {
+      throw withEarlier(error, [...errors, last.result]);
     }
     if (last.ok) return last.result as R;
     throw withEarlier(last.result, errors);
@@ -184,7 +188,8 @@ class BudgetedRetry implements Retry {
 
   /** Whether there is time and leave for it; the leave is taken then. */
   #allowed({ deadline }: Context, attempt: number, waitMs: number, at: number): boolean {
-    if (at + waitMs >= deadline) return false;
+    // A broken clock must not start anything.
+    if (!(at + waitMs < deadline)) return false;
     const allowed = this.#budget.tryRetry(at);
     if (!allowed) this.#exhausted++;
     if (this.#observer !== undefined) {
@@ -209,9 +214,11 @@ class BudgetedRetry implements Retry {
   ): Promise<Ended | undefined> {
     let good: boolean | undefined;
     try {
-      if (waitMs > 0) await sleep(this.clock, waitMs, abortableOf(ctx));
+      const abortable = abortableOf(ctx);
+      // Also where there is nothing to wait for: the budget or the observer may have aborted the call by now.
+      if (waitMs > 0 || abortable?.aborted) await sleep(this.clock, waitMs, abortable);
       const startedAt = this.clock.now();
-      if (startedAt >= ctx.deadline) return undefined;
+      if (!(startedAt < ctx.deadline)) return undefined;
       const again = derive<Context>(ctx, { attempt, startedAt }) as C;
       this.#retries++;
       const ended = await whenSettled(

@@ -23,6 +23,7 @@ import {
 import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { RecordingGate } from '../simulation/recording-gate.js';
 
 const unhandled: unknown[] = [];
 const onUnhandled = (error: unknown): void => void unhandled.push(error);
@@ -361,6 +362,14 @@ describe('an abort of the caller', () => {
     }
   });
 
+  it('by the observer, where there is no wait, takes no permit of a gate further in', async () => {
+    const caller = new AbortController();
+    const gate = new RecordingGate('gate', manualClock());
+    const { guard } = setUp({ clock: gate.clock, backoff: () => 0, observer: () => caller.abort('gone') }, () => gate);
+    expect(await settled(guard.execute(throws('no'), { signal: caller.signal }))).toEqual({ error: 'gone' });
+    expect(gate.verdicts).toEqual(['failure']);
+  });
+
   it('that came before the call starts nothing', async () => {
     const { clock, guard } = setUp();
     const { fn, tries } = script(clock, throws('no'));
@@ -431,6 +440,29 @@ describe('with other policies', () => {
   });
 });
 
+it('a clock that breaks while a call is under way: no retry, and its own error', async () => {
+  const base = manualClock();
+  for (const breaksIn of ['retryOn', 'backoff', 'observer']) {
+    let broken = false;
+    const breaks = (where: string): boolean => {
+      broken ||= where === breaksIn;
+      return true;
+    };
+    const clock = {
+      now: () => (broken ? NaN : base.now()),
+      setTimer: (fn: () => void, ms: number) => base.setTimer(fn, ms),
+      clearTimer: (timer: unknown) => base.clearTimer(timer),
+    };
+    const { guard } = setUp({
+      clock,
+      retryOn: () => breaks('retryOn'),
+      backoff: () => Number(!breaks('backoff')),
+      observer: () => breaks('observer'),
+    });
+    expect(await settled(guard.execute(throws('no'))), breaksIn).toEqual({ error: 'no' });
+  }
+});
+
 describe('an answer that classify takes for a failure', () => {
   const badStatus: RetryOptions['classify'] = (outcome) =>
     outcome.ok && (outcome.value as { status: number }).status < 500 ? 'success' : 'failure';
@@ -488,6 +520,8 @@ describe('the wait', () => {
   it('may be read from elsewhere', async () => {
     expect(await waitAfter({ wait: 321 }, { retryAfter: (result) => (result as { wait: number }).wait })).toBe(321);
     expect(await waitAfter({ retryAfterMs: 700 }, { retryAfter: () => undefined })).toBe(100);
+    // A header that is not there, taken for a number.
+    expect(await waitAfter({}, { retryAfter: () => Number.NaN })).toBe(100);
   });
 
   it('comes from backoff with the number of the retry and the wait before', async () => {
@@ -542,6 +576,7 @@ describe('what throws where it should not', () => {
       const end = settled(guard.execute(throws('no')));
       await clock.advance(1_000);
       expect(await end, broken).toEqual({ error: wrong });
+      expect(earlierErrors(wrong)).toEqual(['no', 'no'].slice(broken === 'classify' ? 1 : 0));
       expect(leave).toEqual({ given: 1, answered: 1 });
     }
   });
