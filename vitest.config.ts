@@ -17,6 +17,9 @@ export default defineConfig({
     typecheck: { enabled: true, include: ['test/types/**/*.test-d.ts'], tsconfig: 'test/types/tsconfig.json' },
     allowOnly: false,
     maxWorkers: 2,
+    // Only to end what hangs: properties and simulations take their time on a busy machine.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text', 'html'] },
   },
