@@ -52,7 +52,7 @@ export interface BackendFigures {
   lost: number;
   /** Calls that it worked on though nobody waited for the answer any more. */
   wasted: number;
-  /** Share of the workers that were busy, on average; NaN where there is no end of workers. */
+  /** Share of the workers that were busy, on average; NaN where there are none, or no end of them. */
   busyRatio: number;
   /** Calls that it worked on at a time, on average. */
   inFlight: number;

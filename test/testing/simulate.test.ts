@@ -13,6 +13,7 @@ import {
 import { type Backend, type Report, type Scenario, simulate } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { arrivalAfter, stretchesOf } from '../../src/testing/arrivals.js';
 
 // On a busy machine: what is played is virtual time, but it has to be played.
 vi.setConfig({ testTimeout: 60_000 });
@@ -197,6 +198,24 @@ describe('load', () => {
     // 5 s up to 100 a second: 10, 30, 50, 70, 90.
     const counts = await offered({ arrivals: 'constant', ratePerSecond: steps });
     expect(counts.map((n) => Math.round(n / 5) * 5)).toEqual([10, 10, 10, 100, 10, 30, 50, 70, 90, 100]);
+  });
+
+  it('comes exactly when a rate that grows or falls in a straight line says', () => {
+    const rising = stretchesOf([{ atMs: 10_000, ratePerSecond: 100, ramp: true }], 0, Infinity);
+    // n calls have come after √(2n / slope).
+    for (const n of [1, 10, 500]) expect(arrivalAfter(rising, 0, n)).toBeCloseTo(1_000 * Math.sqrt((2 * n) / 10), 6);
+    expect(arrivalAfter(rising, 0, 600)).toBeCloseTo(11_000, 6);
+    const falling = stretchesOf(
+      [
+        { atMs: 0, ratePerSecond: 100, ramp: false },
+        { atMs: 10_000, ratePerSecond: 0, ramp: true },
+      ],
+      0,
+      Infinity,
+    );
+    expect(arrivalAfter(falling, 0, 375)).toBeCloseTo(5_000, 6);
+    expect(arrivalAfter(falling, 5_000, 124.99)).toBeGreaterThan(9_900);
+    expect(arrivalAfter(falling, 0, 501)).toBe(Infinity);
   });
 
   it('comes in bursts', async () => {
@@ -406,6 +425,76 @@ describe('back-ends', () => {
   });
 });
 
+describe('back-ends, where it gets intricate:', () => {
+  const burst = { arrivals: 'bursts', calls: 5, everyMs: 60_000 } as const;
+
+  it('a call that is cancelled in the queue takes no worker’s time', async () => {
+    const busyMs = async (cancels: boolean): Promise<number> =>
+      10_000 *
+      backendOf(await play({ load: burst, client: { timeoutMs: 150, cancels }, backend: { serviceTimeMs: 100 } }))
+        .busyRatio;
+    expect(await busyMs(false)).toBeCloseTo(500, 6);
+    expect(await busyMs(true)).toBeCloseTo(150, 6);
+  });
+
+  it('a crash frees the workers that wait for a service further on', async () => {
+    const next = { name: 'next', workers: 10, serviceTimeMs: 5_000 };
+    const report = await play({
+      load: { arrivals: 'constant', ratePerSecond: 1 },
+      backend: {
+        serviceTimeMs: 1,
+        schedule: [
+          { atMs: 1_500, outage: 'refuse' },
+          { atMs: 1_600, outage: 'none' },
+        ],
+        calls: { backend: next },
+      },
+    });
+    // The first call died at 1.5 s, the one of 2 s holds the only worker until 7 s, when that of 3 s begins.
+    expect(backendOf(report, 'next').received).toBe(3);
+  });
+
+  it('no more workers are busy than there are, also when some are taken away', async () => {
+    const report = await play({
+      intervalMs: 100,
+      backend: {
+        workers: 4,
+        serviceTimeMs: 500,
+        schedule: [
+          { atMs: 2_050, workers: 1 },
+          { atMs: 4_050, workers: 0 },
+        ],
+      },
+    });
+    const most = Math.max(...report.series.map(({ backends }) => backends.backend?.busyRatio || 0));
+    expect(most).toBeCloseTo(1, 9);
+  });
+
+  it('a caller further on is not more patient than the one who waits for it, and stops trying with it', async () => {
+    const left: number[] = [];
+    const next: Backend = {
+      name: 'next',
+      workers: 10,
+      serviceTimeMs: 1,
+      errorRatio: 1,
+      pipeline: () => pipeline(spy((ctx) => left.push(ctx.deadline - ctx.startedAt))),
+    };
+    const report = await play({
+      load: { arrivals: 'constant', ratePerSecond: 1 },
+      client: { timeoutMs: 50, cancels: true },
+      backend: {
+        workers: 10,
+        serviceTimeMs: 5,
+        pipeline: () => pipeline(spy(() => {})),
+        calls: { client: { timeoutMs: 1_000, retries: 5, retryDelayMs: 20 }, backend: next },
+      },
+    });
+    // Tries at 5, 26 and 47 ms; that of 68 ms is not made.
+    expect(left.slice(0, 3).map(Math.round)).toEqual([45, 24, 3]);
+    expect(backendOf(report, 'next').callsPerOffered).toBe(3);
+  });
+});
+
 describe('chains', () => {
   it('multiply retries layer by layer', async () => {
     const bottom = { name: 'bottom', workers: 100, serviceTimeMs: 1, errorRatio: 1 };
@@ -538,6 +627,18 @@ describe('pipelines', () => {
     });
     expect(seen).toEqual([20, -960, -940, 4_080]);
     expect([report.totals.goodput, report.totals.maxMs]).toEqual([4, 10]);
+  });
+
+  it('wait as long as they mean to, also when the clock has been stepped', async () => {
+    for (const byMs of [-3_600_000, 3_600_000]) {
+      const report = await play({
+        clockSteps: [{ atMs: 2_000, byMs }],
+        load: { ...BASE.load, toMs: 9_000 },
+        client: { pipeline: ({ clock }) => pipeline(dynamicTimeout({ limitMs: 30, maxMs: 30, clock })) },
+        backend: { workers: Infinity, serviceTimeMs: 60 },
+      });
+      expect([report.totals.timeouts, report.totals.unfinished]).toEqual([report.totals.offered, 0]);
+    }
   });
 
   it('and what they stand beside can be watched', async () => {
