@@ -1,6 +1,6 @@
 /**
  * How messages are written, claimed, and waited for: one writer, many readers, each of which may be stopped for ever
- * before any step. docs/ring-buffer.md draws it, docs/decisions/0006-ring-claim.md has what lost.
+ * before any step. docs/ring-buffer.md draws it, docs/decisions/0007-ring-claim.md has what lost.
  *
  * **Copy, then claim.** A reader copies the message, then moves the read index on by compare-and-swap. If another was
  * faster, or the slot was written anew in between, the index has moved, and the copy is thrown away. So a dead reader holds
