@@ -3,6 +3,21 @@ const PER_OCTAVE = 16;
 /** Times below it are one bucket, ms. */
 const LEAST_MS = 0.01;
 
+/**
+ * 2^(1/16), and the middle of a bucket below its upper end. By roots, which every engine rounds alike: `**` it does not, and a
+ * report has to be the same on all.
+ */
+const STEP = Math.sqrt(Math.sqrt(Math.sqrt(Math.SQRT2)));
+const HALF_STEP_DOWN = 1 / Math.sqrt(STEP);
+
+/** Where the middle of `bucket` lies, ms. */
+function middleOf(bucket: number): number {
+  let ms = LEAST_MS * HALF_STEP_DOWN;
+  for (let octave = PER_OCTAVE; octave <= bucket; octave += PER_OCTAVE) ms *= 2;
+  for (let step = 0; step < bucket % PER_OCTAVE; step++) ms *= STEP;
+  return ms;
+}
+
 /** Times in buckets that grow by a constant factor: bounded memory, whatever the number of times. */
 export class Histogram {
   readonly #counts: number[] = [];
@@ -48,7 +63,7 @@ export class Histogram {
     let seen = 0;
     for (let bucket = 0; bucket < this.#counts.length; bucket++) {
       seen += this.#counts[bucket] as number;
-      if (seen >= wanted) return Math.min(this.#max, LEAST_MS * 2 ** ((bucket - 0.5) / PER_OCTAVE));
+      if (seen >= wanted) return Math.min(this.#max, middleOf(bucket));
     }
     return Number.NaN;
   }
