@@ -17,8 +17,6 @@ export default defineConfig({
     typecheck: { enabled: true, include: ['test/types/**/*.test-d.ts'], tsconfig: 'test/types/tsconfig.json' },
     allowOnly: false,
     maxWorkers: 2,
-    // Only to end what hangs: no test is about the time that it takes, and machines are busy.
-    testTimeout: 30_000,
     // Only to end what hangs: properties and simulations take their time on a busy machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,

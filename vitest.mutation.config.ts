@@ -15,8 +15,6 @@ export default mergeConfig(
         'test/**/example.test.ts',
       ],
       typecheck: { enabled: false },
-      // Instrumented code is slower, and several runners share the machine.
-      testTimeout: 60_000,
     },
   }),
 );
