@@ -2,7 +2,7 @@ import { seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Claim, Ledger, type Workers } from '../../src/isolation/ledger.js';
-import { Phase } from '../../src/isolation/protocol.js';
+import { GivenUp, Phase } from '../../src/isolation/protocol.js';
 
 /** A message: how often it was worked on to the end, and its outcome. */
 class Message {
@@ -71,7 +71,12 @@ class Model implements Workers {
   constructor(
     readonly ledger: Ledger<Message>,
     readonly next: () => number,
+    readonly first: number,
   ) {}
+
+  lowBits(place: number): number {
+    return (this.first + place) % 2 ** 32;
+  }
 
   /** Some steps of some workers, one of which may die. */
   disturb(): void {
@@ -89,7 +94,7 @@ class Model implements Workers {
 
   readIndex(): number {
     this.disturb();
-    return this.ring.read;
+    return this.first + this.ring.read;
   }
 
   living(): Claim[] {
@@ -99,7 +104,7 @@ class Model implements Workers {
         this.disturb();
         const { phase } = worker;
         this.disturb();
-        return { phase, place: worker.place };
+        return { phase, place: this.lowBits(worker.place) };
       });
   }
 
@@ -107,7 +112,7 @@ class Model implements Workers {
     for (const worker of this.workers) {
       this.disturb();
       for (const place of worker.replies) {
-        const message = this.ledger.take(place);
+        const message = this.ledger.take(this.lowBits(place));
         if (message !== undefined) message.answers++;
       }
       worker.replies.length = 0;
@@ -117,7 +122,8 @@ class Model implements Workers {
   /** One death that the host learns of, or a second look. */
   recover(dead?: Worker): boolean {
     if (dead !== undefined) dead.buried = true;
-    const found = this.ledger.unheld(this, dead);
+    const claim = dead && { phase: dead.phase, place: this.lowBits(dead.place) };
+    const found = this.ledger.unheld(this, claim);
     for (const message of [found.held, ...found.orphans]) {
       if (message === undefined) continue;
       // Nobody is at it, and nobody has done it.
@@ -145,11 +151,12 @@ describe('every message is answered once', () => {
       fc.property(
         fc.integer({ min: 1, max: 3 }),
         fc.integer({ min: 1, max: 12 }),
+        fc.constantFrom(0, 2 ** 31 - 4, 2 ** 32 - 4, 2 ** 45 - 4),
         fc.integer(),
-        (size, count, seed) => {
+        (size, count, first, seed) => {
           const random = seededRandom(seed);
           const next = (): number => Math.floor(random() * 65_536);
-          const model = new Model(new Ledger(), next);
+          const model = new Model(new Ledger(first), next, first);
           const start = (): number => model.workers.push(new Worker());
           for (let i = 0; i < size; i++) start();
           const messages = Array.from({ length: count }, (_, i) => new Message(i));
@@ -194,11 +201,36 @@ function settle(model: Model, wasUnsure: boolean): void {
 }
 
 describe('places', () => {
-  it('are known by their low 32 bits, also past the wrap', () => {
-    const ledger = new Ledger<Message>();
-    const first = new Message(0);
-    ledger.sent(first);
-    expect(ledger.take(0)).toBe(first);
-    expect(ledger.take(0)).toBeUndefined();
+  it.each([0, 2 ** 31 - 1, 2 ** 32 - 1, 2 ** 45 - 1])('from %d on are known by their low 32 bits', (first) => {
+    const ledger = new Ledger<Message>(first);
+    const messages = [0, 1, 2].map((id) => new Message(id));
+    for (const one of messages) ledger.sent(one);
+    const lowBits = (place: number): number => (first + place) % 2 ** 32;
+    expect([2, 0, 1].map((place) => ledger.take(lowBits(place)))).toEqual([messages[2], messages[0], messages[1]]);
+    expect(ledger.take(lowBits(0))).toBeUndefined();
+    expect(ledger.size).toBe(0);
+  });
+});
+
+describe('places that were given up', () => {
+  it.each([0, 2 ** 31 - 2, 2 ** 32 - 2, 2 ** 45 - 2])('from %d on, with as many as there are slots', (first) => {
+    const givenUp = GivenUp.of(3);
+    const seen = new GivenUp(givenUp.buffer);
+    for (let place = first; place < first + 12; place++) {
+      givenUp.begin(place);
+      // Late, for a slot that has another message by now.
+      givenUp.add(place - 4);
+      expect(seen.has(place % 2 ** 32)).toBe(false);
+      if (place % 2 === 0) givenUp.add(place);
+      expect(seen.has(place % 2 ** 32)).toBe(place % 2 === 0);
+    }
+  });
+
+  it('are forgotten when their numbers come again', () => {
+    const givenUp = GivenUp.of(1);
+    givenUp.begin(5);
+    givenUp.add(5);
+    givenUp.begin(5 + 2 ** 32);
+    expect(givenUp.has(5)).toBe(false);
   });
 });

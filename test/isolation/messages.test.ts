@@ -11,7 +11,7 @@ const worker = builtWorker(join(import.meta.dirname, 'work.ts'));
 const open = (options?: Partial<SetsOptions>): Sets => openSets(worker.url(), options);
 
 /** Memory that the workers share, and what opens a gate in it. */
-function gates(): { words: Int32Array; open: (gate: number) => void; workerOptions: object } {
+function gates(): { words: Int32Array; open: (gate: number) => void; workerOptions: Record<string, unknown> } {
   const words = new Int32Array(new SharedArrayBuffer(128));
   const openGate = (gate: number): void => {
     Atomics.store(words, gate, 1);

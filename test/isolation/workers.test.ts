@@ -1,0 +1,193 @@
+import { join } from 'node:path';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { isMessageLost, type Sets, type SetsOptions } from 'evenkeel/isolation';
+import { manualClock, seededRandom } from 'evenkeel/testing';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { builtWorker } from './build.js';
+import { Command, HANGING_STARTS } from './commands.js';
+import { events, eventsOf, fate, message, openSets, total, until } from './open.js';
+
+const worker = builtWorker(join(import.meta.dirname, 'work.ts'));
+const open = (options?: Partial<SetsOptions>): Sets => openSets(worker.url(), options);
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** The worker threads that are started from now on. */
+function startedWorkers(): Worker[] {
+  const started: Worker[] = [];
+  const { unref } = Worker.prototype;
+  vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
+    started.push(this);
+    this.once('exit', () => {
+      if (started.includes(this)) started.splice(started.indexOf(this), 1);
+    });
+    unref.call(this);
+  });
+  return started;
+}
+
+const script = (code: string): URL => new URL(`data:text/javascript,${encodeURIComponent(code)}`);
+
+describe('a worker that does not start', () => {
+  it.each([
+    ['does not parse', 'let let', /SyntaxError/],
+    ['throws', 'throw new Error("no database")', /no database/],
+    ['never calls serve', '0', /the worker ended with exit code 0 before it called serve/],
+    ['exits', 'process.exit(3)', /the worker ended with exit code 3 before it called serve/],
+  ])('since its file %s, fails its calls with the reason', async (_, code, why) => {
+    const sets = openSets(script(code));
+    const error = await sets.call(message(0)).catch((thrown) => thrown);
+    expect(isMessageLost(error) && error.reason).toBe('worker_lost');
+    expect(error.message).toMatch(why);
+    expect(String(error.cause)).toMatch(why);
+    expect(total(sets)).toBe(1);
+  });
+
+  it('since its file waits for ever, is ended', async () => {
+    const sets = openSets(script('setInterval(() => {}, 1000)'), { startTimeoutMs: 50 });
+    const error = await sets.call(message(0)).catch((thrown) => thrown);
+    expect(error.message).toContain('the worker did not call serve within startTimeoutMs, 50');
+    expect(eventsOf('worker_exit')[0]).toMatchObject({ end: 'start_timeout' });
+  });
+
+  it('is ended after its time also while another one answers call after call', async () => {
+    const shared = new Int32Array(new SharedArrayBuffer(128));
+    shared[HANGING_STARTS] = 1;
+    const sets = open({
+      sets: { '0': { workers: 2 } },
+      startTimeoutMs: 500,
+      workerOptions: { workerData: { shared } },
+    });
+    while (eventsOf('worker_exit').length === 0) await fate(sets.call(message(0)));
+    expect(eventsOf('worker_exit')[0]).toMatchObject({ end: 'start_timeout' });
+    expect(await fate(sets.call(message(0)))).toBe('answer 0');
+  });
+
+  it('is started again after waits that double up to the longest', async () => {
+    const clock = manualClock();
+    const startedAt: number[] = [];
+    const { unref } = Worker.prototype;
+    vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
+      startedAt.push(clock.now());
+      unref.call(this);
+    });
+    openSets(script('process.exit(1)'), { clock, restartMinMs: 100, restartMaxMs: 500 });
+    for (let starts = 1; starts <= 7; starts++) {
+      await until(() => eventsOf('worker_exit').length === starts);
+      for (let ms = 0; ms <= 600 && startedAt.length === starts; ms += 50) await clock.advance(ms === 0 ? 0 : 50);
+    }
+    const waits = startedAt.slice(1).map((at, i) => at - (startedAt[i] as number));
+    expect(waits).toEqual([0, 100, 200, 400, 500, 500, 500]);
+  });
+
+  it('since its options can be used only once, is a failure to start like others', async () => {
+    const { port2 } = new MessageChannel();
+    const sets = open({
+      restartMinMs: 1,
+      restartMaxMs: 1,
+      workerOptions: { workerData: { port2 }, transferList: [port2] },
+    });
+    const call = sets.call(message(Command.EXIT));
+    const error = await call.catch((thrown) => thrown);
+    expect(isMessageLost(error) && error.reason).toBe('worker_lost');
+    expect(String(error.cause)).toContain('DataCloneError');
+  });
+});
+
+describe('a worker that is ended for one message', () => {
+  it('may hold another one by then, which is not to blame', async () => {
+    const shared = new Int32Array(new SharedArrayBuffer(128));
+    const openGate = (gate: number): void => {
+      Atomics.store(shared, gate, 1);
+      Atomics.notify(shared, gate);
+    };
+    const { terminate } = Worker.prototype;
+    let end: (() => void) | undefined;
+    vi.spyOn(Worker.prototype, 'terminate').mockImplementation(function (this: Worker) {
+      return new Promise((resolve) => {
+        end ??= () => resolve(terminate.call(this));
+      });
+    });
+    const sets = open({ messageTimeoutMs: 50, maxKills: 1, workerOptions: { workerData: { shared } } });
+    const slow = fate(sets.call(message(Command.WAIT, 0)));
+    const next = fate(sets.call(message(Command.WAIT, 1)));
+    await until(() => end !== undefined);
+    openGate(0);
+    expect(await slow).toBe('answer 12,0');
+    await until(() => sets.snapshot()['0']?.queued === 0);
+    vi.restoreAllMocks();
+    end?.();
+    await until(() => eventsOf('worker_exit').length === 1);
+    openGate(1);
+    expect(await next).toBe('answer 12,1');
+    expect(sets.snapshot()['0']).toMatchObject({ done: 2, setAside: 0, restarts: 1 });
+  });
+});
+
+describe('serve', () => {
+  it('is refused the second time, and the first goes on', async () => {
+    const sets = open();
+    expect(await fate(sets.call(message(Command.SERVE_AGAIN)))).toBe(
+      'Error: serve: must be called only once in a worker',
+    );
+    expect(await fate(sets.call(message(0)))).toBe('answer 0');
+    expect(sets.snapshot()['0']).toMatchObject({ restarts: 0 });
+  });
+});
+
+describe('close', () => {
+  it('may be called again while it waits, and all of the calls of it end', async () => {
+    const sets = open();
+    const call = sets.call(message(Command.LATER));
+    await Promise.all([sets.close({ graceMs: Infinity }), sets.close({ graceMs: Infinity })]);
+    expect(await fate(call)).toBe('answer 4');
+    await sets.close();
+  });
+
+  it('in the midst of a restart, or of a start, leaves nothing behind', async () => {
+    const started = startedWorkers();
+    const sets = open({ sets: { '0': { workers: 3 } } });
+    const calls = [Command.EXIT, 0, 0].map((command) => fate(sets.call(message(command))));
+    await until(() => events.length > 0);
+    await sets.close({ graceMs: 0 });
+    await Promise.all(calls);
+    await until(() => started.length === 0);
+    expect(total(sets)).toBe(3);
+    expect(sets.snapshot()['0']).toMatchObject({ queued: 0, inWork: 0, workers: 0 });
+  });
+});
+
+describe('workers that are terminated at random times', () => {
+  it('lose nothing: a hundred of them, and every call is answered once', async () => {
+    const random = seededRandom(5);
+    const started = startedWorkers();
+    const sets = open({
+      sets: { '0': { workers: 3 } },
+      maxKills: 1_000,
+      restartMinMs: 1,
+      restartMaxMs: 1,
+      capacity: 64,
+    });
+    let offered = 0;
+    let terminated = 0;
+    const wrong: string[] = [];
+    const client = async (id: number): Promise<void> => {
+      while (terminated < 100) {
+        const [high, low] = [(offered >> 8) & 255, offered++ & 255];
+        const answer = await fate(sets.call(message(0, id, high, low)));
+        if (answer !== `answer 0,${id},${high},${low}`) wrong.push(answer);
+        if (random() < 0.01 && started.length > 0) {
+          terminated++;
+          const [worker] = started.splice(Math.floor(random() * started.length), 1);
+          void worker?.terminate();
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: 32 }, (_, id) => client(id)));
+    expect(wrong).toEqual([]);
+    expect(sets.snapshot()['0']).toMatchObject({ done: offered, queued: 0, inWork: 0 });
+    expect(total(sets)).toBe(offered);
+  }, 60_000);
+});
