@@ -38,7 +38,7 @@ function growthText({ shape, base, slope }: Fit, isRatio: boolean, of: string): 
   const unit = isRatio ? '' : ' ns';
   if (shape === 'flat') return isRatio ? `flat: ${figure(base)} × the floor` : 'flat';
   const each = shape === 'linear' ? `each of the ${of}` : `each doubling of the ${of}`;
-  return `${shape}: ${each} adds ${figure(slope)}${unit}${isRatio ? ' × the floor' : ''}`;
+  return `${shape}: ${each} adds ${Number(slope.toPrecision(2))}${unit}${isRatio ? ' × the floor' : ''}`;
 }
 
 const COLOURS = ['blue', 'orange', 'green'] as const;
