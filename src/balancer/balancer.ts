@@ -159,11 +159,13 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     }
     const now = this.#timeOf(undefined);
     // A broken clock may tell anything.
-    const tookMs = Math.max(0, startedAt === undefined ? elapsedMs : now - startedAt) || 0;
+    const tookMs = startedAt === undefined ? elapsedMs : now - startedAt;
     // A quick failure must not attract more calls.
-    if (this.#byLatency && verdict !== 'failure') instance.recordLatency(tookMs, now);
+    if (this.#byLatency && verdict !== 'failure' && tookMs >= 0 && tookMs < Infinity)
+      instance.recordLatency(tookMs, now);
+    const beganAt = startedAt ?? now - (Math.max(0, tookMs) || 0);
     // One that began before the mask tells nothing new.
-    if ((startedAt ?? now - tookMs) > health.maskedAt) this.#learn(instance, ok, now);
+    if (beganAt > health.maskedAt) this.#learn(instance, ok, now);
   }
 
   #probed(instance: Instance<T>, ok: boolean, error: unknown): void {

@@ -9,7 +9,8 @@ const REBASE_AT = 2 ** 32;
  * Smooth weighted choice in O(log n): each instance has a deadline, the earliest is chosen and its own moved on by
  * 1 / weight. Equal weights take turns; an instance of weight w gets every (Σ weights / w)-th call, evenly spread, as by
  * nginx's smooth weighted round robin, which takes O(n). Source: earliest deadline first, as in Envoy's scheduler and
- * Waldspurger's stride scheduling. A new weight counts from the instance's next turn on.
+ * Waldspurger's stride scheduling. A new weight counts from the instance's next turn on, and that
+ * is one turn of the new weight away at most.
  */
 export class SmoothChoice<T> implements Choice<T> {
   readonly #random: Random;
@@ -37,6 +38,8 @@ export class SmoothChoice<T> implements Choice<T> {
     // At a random moment of its turn: many clients that start together must not all begin with the same one.
     if (place < 0 && weight > 0) this.#rise(this.#instances.length, this.#now + this.#random() / weight, instance);
     else if (place >= 0 && weight === 0) this.#remove(place);
+    else if (place >= 0)
+      this.#rise(place, Math.min(this.#deadlines[place] as number, this.#now + 1 / weight), instance);
   }
 
   #remove(place: number): void {

@@ -76,6 +76,18 @@ describe('instances', () => {
     expect(stateOf(pool, one)).toBe('up');
   });
 
+  it('that were drained by a tiny weight have their turns at once when it is a full one again', () => {
+    const one = { weight: 1 };
+    const pool = balancer({ instances: [one, {}, {}], clock: manualClock() });
+    const turns = (n: number): number => Array.from({ length: n }, () => pool.pick()).filter((it) => it === one).length;
+    one.weight = 0.001;
+    pool.add(one);
+    expect(turns(3_000)).toBeLessThan(4);
+    one.weight = 1;
+    pool.add(one);
+    expect([turns(30), turns(30)]).toEqual([10, 10]);
+  });
+
   it('that are added later begin at the bottom of the ramp with slowStart', () => {
     const clock = manualClock();
     const pool = balancer({ instances: ['a', 'b'], slowStart: true, clock });
@@ -220,6 +232,13 @@ describe('report', () => {
     pool.report('b', 'success', Infinity);
     expect(picks(pool, 5)).toEqual(['b', 'b', 'b', 'b', 'b']);
     expect(stateOf(pool, 'b')).toBe('up');
+  });
+
+  it('what is no elapsed time leaves the response time alone', () => {
+    const pool = balancer({ instances: ['a'], choice: 'latency', clock: manualClock() });
+    pool.report('a', 'success', 50);
+    for (const elapsedMs of [NaN, -1, -Infinity, Infinity, undefined as never]) pool.report('a', 'success', elapsedMs);
+    expect(pool.snapshot().instances[0]?.latencyMs).toBe(50);
   });
 });
 
