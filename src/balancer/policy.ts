@@ -36,7 +36,14 @@ export class BalancerPolicy<T, I extends { readonly value: T }> implements Polic
       noteRefusal(ctx, error);
       return rejectSoon(error);
     }
-    const inner = derive<BalancedContext<T>>(ctx, { instance: picked.value } as Partial<BalancedContext<T>>) as C;
+    let inner: C;
+    try {
+      inner = derive<BalancedContext<T>>(ctx, { instance: picked.value } as Partial<BalancedContext<T>>) as C;
+    } catch (error) {
+      // No context of ours, or of a broken clock.
+      this.#picker.settle(picked, 'ignored', ctx);
+      return rejectSoon(error);
+    }
     return callNext(inner, next).then(
       (value) => {
         this.#end(picked, true, value, ctx);

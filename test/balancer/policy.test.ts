@@ -59,6 +59,12 @@ describe('policy', () => {
     expect(await guard.execute(({ instance }) => instance)).toBe('late');
   });
 
+  it('gives back what it picked where the context is none to go on with', async () => {
+    const { pool, guard } = setUp({ clock: Object.assign(manualClock(), { now: () => NaN }) });
+    await expect(guard.execute(() => 1)).rejects.toThrow('startedAt must be a finite number');
+    expect(only(pool)).toMatchObject({ inFlight: 0, successRatio: 1 });
+  });
+
   it('picks anew for each call of next', async () => {
     const { pool } = setUp({ instances: ['a', 'b', 'c'] });
     const thrice = {
