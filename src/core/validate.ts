@@ -52,12 +52,13 @@ export function checkNumber(owner: string, option: string, value: unknown, rule:
   return fits ? value : invalid(owner, option, ruleText(rule), value);
 }
 
-const has = (value: unknown, methods: readonly string[]): boolean =>
+/** Whether `value` is an object that has all of `methods`. */
+export const hasMethods = (value: unknown, methods: readonly string[]): boolean =>
   typeof value === 'object' &&
   value !== null &&
   methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
 
-const objectWith = (methods: readonly string[]): string =>
+export const objectWith = (methods: readonly string[]): string =>
   methods.length > 0 ? `an object with ${methods.join(', ')}` : 'an object';
 
 /** Reads the options of one factory by name; {@link OptionReader.done} refuses the names that nobody asked for. */
@@ -93,11 +94,6 @@ export class OptionReader {
     return checkNumber(this.owner, option, this.#take(option, byDefault), rule);
   }
 
-  optionalNumber(option: string, rule: NumberRule): number | undefined {
-    const value = this.#take(option);
-    return value === undefined ? undefined : checkNumber(this.owner, option, value, rule);
-  }
-
   /** A number, or the one `word`. */
   numberOr<W extends string>(option: string, byDefault: number | W, rule: NumberRule, word: W): number | W {
     const value = this.#take(option, byDefault);
@@ -129,9 +125,9 @@ export class OptionReader {
       : this.#wrongType(option, 'a function', value);
   }
 
-  /** Whatever was given, for its reader to check. */
-  whatever(option: string): unknown {
-    return this.#take(option);
+  /** Whatever was given, or the default, for its reader to check. */
+  whatever(option: string, byDefault?: unknown): unknown {
+    return this.#take(option, byDefault);
   }
 
   /** An array, copied, or undefined. */
@@ -144,15 +140,7 @@ export class OptionReader {
   /** An object that has all of `methods`. */
   object<T extends object>(option: string, byDefault: T, methods: readonly (keyof T & string)[]): T {
     const value = this.#take(option, byDefault);
-    return has(value, methods) ? (value as T) : this.#wrongType(option, objectWith(methods), value);
-  }
-
-  /** An object that has all of `methods`, or an array of such, as an array. */
-  objects<T extends object>(option: string, byDefault: T, methods: readonly (keyof T & string)[]): T[] {
-    const value = this.#take(option, byDefault);
-    const list = Array.isArray(value) ? Array.from(value) : [value];
-    if (list.every((one) => has(one, methods))) return list;
-    return this.#wrongType(option, `${objectWith(methods)}, or an array of such`, value);
+    return hasMethods(value, methods) ? (value as T) : this.#wrongType(option, objectWith(methods), value);
   }
 
   /** @throws TypeError for an option that nobody has asked for. */
@@ -162,4 +150,10 @@ export class OptionReader {
       throw new TypeError(`${this.owner}: unknown option ${option}; there are ${this.#known.join(', ')}`);
     }
   }
+}
+
+/** A number, or undefined. No method, as few need it and all would pay for it. */
+export function optionalNumber(read: OptionReader, option: string, rule: NumberRule): number | undefined {
+  const value = read.whatever(option);
+  return value === undefined ? undefined : checkNumber(read.owner, option, value, rule);
 }

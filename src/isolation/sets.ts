@@ -149,7 +149,7 @@ function readWorker(read: OptionReader): URL | string {
 }
 
 function readWorkerOptions(read: OptionReader): WorkerOptions {
-  const options = read.whatever('workerOptions') ?? {};
+  const options = read.whatever('workerOptions', {});
   if (!isPlainObject(options)) return invalid(read.owner, 'workerOptions', 'an object', options, true);
   const { workerData = {} } = options;
   if (!isPlainObject(workerData)) invalid(read.owner, 'workerOptions.workerData', 'a plain object', workerData, true);

@@ -36,8 +36,10 @@ export function standard(options: StandardOptions): Pipeline {
     classify: read.whatever('classify'),
   } as CommonOptions;
   const part = <O extends object>(name: string, byDefault: O | false): O | false => {
-    const given = (read.whatever(name) as O | false | undefined) ?? byDefault;
-    return given === false ? false : { ...common, ...given };
+    const given = read.whatever(name, byDefault) as O | false;
+    if (given === false) return false;
+    // What is no object is refused by its policy.
+    return typeof given === 'object' && given !== null ? { ...common, ...given } : given;
   };
   const rateLimit = part<RateLimiterOptions>('rateLimit', false);
   const concurrency = part<ConcurrencyLimiterOptions>('concurrency', { load: () => 1 });
@@ -47,10 +49,10 @@ export function standard(options: StandardOptions): Pipeline {
   read.done();
 
   const policies: Policy[] = [];
-  if (rateLimit) policies.push(rateLimiter(rateLimit));
-  if (concurrency) policies.push(concurrencyLimiter(concurrency));
-  if (retries) policies.push(retry(retries));
-  if (breaker) policies.push(circuitBreaker(breaker));
+  if (rateLimit !== false) policies.push(rateLimiter(rateLimit));
+  if (concurrency !== false) policies.push(concurrencyLimiter(concurrency));
+  if (retries !== false) policies.push(retry(retries));
+  if (breaker !== false) policies.push(circuitBreaker(breaker));
   policies.push(dynamicTimeout(timeout));
   return pipeline(...policies);
 }

@@ -1,5 +1,5 @@
 import { type Clock, sameClock } from '../core/clock.js';
-import type { OptionReader } from '../core/validate.js';
+import { hasMethods, invalid, type OptionReader, objectWith } from '../core/validate.js';
 
 /**
  * Says whether one more try may be sent. A budget is shared: one object can serve many policies and pipelines, and each
@@ -73,7 +73,11 @@ const METHODS = ['onRequest', 'tryRetry', 'onRetryDone'] as const;
  * has no `canRetry`.
  */
 export function readBudget(read: OptionReader, option: string, byDefault: RetryBudget, clock: Clock): RetryBudget {
-  const budgets = read.objects<RetryBudget>(option, byDefault, METHODS);
+  const given = read.whatever(option, byDefault);
+  const budgets = (Array.isArray(given) ? Array.from(given) : [given]) as RetryBudget[];
+  if (!budgets.every((budget) => hasMethods(budget, METHODS))) {
+    invalid(read.owner, option, `${objectWith(METHODS)}, or an array of such`, given, true);
+  }
   if (budgets.some((budget) => budget.clock !== undefined && !sameClock(budget.clock, clock))) {
     throw new TypeError(`${read.owner}: clock must be that of ${option}, got another one`);
   }

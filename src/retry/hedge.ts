@@ -10,7 +10,7 @@ import { notify, type Observer } from '../core/events.js';
 import { judge } from '../core/gate.js';
 import type { Classify, CommonOptions, Next, Policy, Verdict } from '../core/policy.js';
 import { rejectSoon } from '../core/settle.js';
-import { invalid, OptionReader } from '../core/validate.js';
+import { invalid, OptionReader, optionalNumber } from '../core/validate.js';
 import { type RetryBudget, readBudget } from './budget.js';
 import { HedgedCall, type Hedging } from './hedged-call.js';
 import { ratioBudget } from './ratio-budget.js';
@@ -59,8 +59,8 @@ interface Settings {
 
 /** To be called when all options are read; undefined = neither was given. */
 function readSettings(read: OptionReader): () => Settings | undefined {
-  const afterMs = read.optionalNumber('afterMs', { min: 0, infinite: true });
-  const percentile = read.optionalNumber('percentile', { above: 0, max: 0.999 });
+  const afterMs = optionalNumber(read, 'afterMs', { min: 0, infinite: true });
+  const percentile = optionalNumber(read, 'percentile', { above: 0, max: 0.999 });
   return () => {
     read.done();
     if (percentile === undefined) return afterMs === undefined ? undefined : { afterMs, percentile };

@@ -1,7 +1,7 @@
 /** Reads a scenario: every field once, checked, never kept. A wrong one gets an error that names it. */
 import type { Tier } from '../core/context.js';
 import type { Random } from '../core/random.js';
-import { checkNumber, invalid, type NumberRule, OptionReader } from '../core/validate.js';
+import { checkNumber, invalid, type NumberRule, OptionReader, optionalNumber } from '../core/validate.js';
 import { type Change, type Stretch, stretchesOf } from './arrivals.js';
 import { type Draw, readDuration } from './durations.js';
 import type { BackendEnv, CallInfo, ClientEnv, Scenario, Service, SimulatedPipeline } from './scenario.js';
@@ -224,7 +224,7 @@ const STATE = ['serviceTimeMs', 'errorRatio', 'errorTimeMs'];
 function readState(read: Fields): Partial<ServerState> {
   const state: Partial<ServerState> = {};
   const number = (name: 'workers' | 'slowdown' | 'queue', rule: NumberRule): void => {
-    const value = read.optionalNumber(name, rule);
+    const value = optionalNumber(read, name, rule);
     if (value !== undefined) state[name] = value;
   };
   number('workers', { min: 0, infinite: true });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkNumber, type NumberRule, OptionReader } from '../../src/core/validate.js';
+import { checkNumber, type NumberRule, OptionReader, optionalNumber } from '../../src/core/validate.js';
 
 const check = (value: unknown, rule: NumberRule) => () => checkNumber('owner', 'option', value, rule);
 
@@ -63,8 +63,8 @@ describe('OptionReader', () => {
 
   it('knows an optional number from none', () => {
     const read = new OptionReader('owner', { a: undefined, b: 0, c: null });
-    expect([read.optionalNumber('a', {}), read.optionalNumber('b', {})]).toEqual([undefined, 0]);
-    expect(() => read.optionalNumber('c', { min: 1 })).toThrow(
+    expect([optionalNumber(read, 'a', {}), optionalNumber(read, 'b', {})]).toEqual([undefined, 0]);
+    expect(() => optionalNumber(read, 'c', { min: 1 })).toThrow(
       new TypeError('owner: c must be a finite number ≥ 1, got null'),
     );
   });

@@ -51,6 +51,10 @@ describe('standard', () => {
       'retry: maxRetries must be a whole number ≥ 0',
     );
     expect(() => standard({ timeout, retries: {} } as never)).toThrow('standard: unknown option retries');
+    expect(() => standard({ timeout, retry: 3 } as never)).toThrow('retry: options must be an object, got 3');
+    expect(() => standard({ timeout, breaker: null } as never)).toThrow(
+      'circuitBreaker: options must be an object, got null',
+    );
     expect(() => standard(1 as never)).toThrow('standard: options must be an object, got 1');
   });
 });
