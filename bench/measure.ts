@@ -16,13 +16,13 @@ const NODE_FLAGS: Record<Measure, string[]> = {
   bytes: ['--expose-gc', `--min-semi-space-size=${YOUNG_MB}`, `--max-semi-space-size=${YOUNG_MB}`],
 };
 
-/** The number that a fresh process, given `args`, comes to. */
-export function ask(worker: string, args: readonly string[], nodeFlags: string[]): Promise<number> {
+/** The figures that a fresh process, given `args`, comes to. */
+export function ask<T = number>(worker: string, args: readonly string[], nodeFlags: string[]): Promise<T> {
   return new Promise((resolve, reject) => {
-    let result: number | undefined;
+    let result: T | undefined;
     const child = fork(worker, args, { execArgv: nodeFlags, timeout: WORKER_MS });
     child.on('message', (message) => {
-      result = message as number;
+      result = message as T;
     });
     child.on('error', reject);
     child.on('exit', (code, signal) => {

@@ -1,0 +1,4 @@
+/** The worker of the sets. */
+import { serve } from 'evenkeel/isolation';
+
+serve((message) => message);
