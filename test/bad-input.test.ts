@@ -29,6 +29,7 @@ import {
   tokenBudget,
 } from 'evenkeel';
 import { chaos } from 'evenkeel/chaos';
+import { createSets } from 'evenkeel/isolation';
 import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 
@@ -59,6 +60,13 @@ const withPolicy = (options: never): Policy => {
   return Object.assign(made.policy(), { update: update.bind(made), snapshot: snapshot.bind(made) }) as never;
 };
 
+/** Closed at once, or its workers would stay. */
+const closedSets = (options: never): unknown => {
+  const sets = createSets(options);
+  void sets.close({ graceMs: 0 });
+  return sets;
+};
+
 const COMMON = { name: 'name', clock: 'clock', random: 'function', observer: 'function', classify: 'function' };
 const GATE = { ...COMMON, mode: 'enforce | shadow | off', captureStack: 'boolean' };
 
@@ -86,6 +94,7 @@ const FACTORIES: Record<string, Factory> = {
   createRing: { make: createRing, valid: { capacity: 8, slotBytes: 8 }, rules: { capacity: 'whole ≥ 1 ≤ 16777216', slotBytes: 'whole ≥ 1 ≤ 16777216', maxReaders: 'whole ≥ 1 ≤ 32' } },
   ringWriter: { make: (options: never) => ringWriter(createRing({ capacity: 8, slotBytes: 8 }), options), valid: {}, rules: { wakeThreshold: 'whole ≥ 1 ≤ 8', wakeCount: 'whole ≥ 1 ≤ 32', flushMs: '> 0', takeOver: 'boolean', clock: 'clock' } },
   ringReader: { make: (options: never) => ringReader(createRing({ capacity: 8, slotBytes: 8 }), options), valid: {}, rules: { maxAgeMs: 'infinite > 0', id: 'whole ≥ 0 < 16 or any', takeOver: 'boolean', clock: 'clock' } },
+  createSets: { make: closedSets, valid: { worker: new URL('data:text/javascript,'), sets: 1, route: () => 0 }, rules: { worker: 'file', sets: 'sets', route: 'function', messageTimeoutMs: '> 0', maxAgeMs: 'infinite > 0', capacity: 'whole ≥ 1 ≤ 1048576', messageBytes: 'whole ≥ 1 ≤ 16777152', replyBytes: 'whole ≥ 16 ≤ 16777152', maxKills: 'whole ≥ 1', startTimeoutMs: '> 0', restartMinMs: '> 0', restartMaxMs: '≥ 100', workerOptions: 'object', name: 'name', clock: 'clock', observer: 'function' } },
   keyed: { make: (options: never) => keyed(() => circuitBreaker(), options), valid: {}, rules: { maxKeys: 'whole ≥ 1 ≤ 10000000', name: 'name' } },
 };
 
@@ -120,6 +129,11 @@ const KINDS: Record<string, Bad[]> = {
     [{}],
     [retryWindow(), { onRequest: FUNCTION, tryRetry: FUNCTION }],
   ),
+  file: wrongTypes(/the URL of a file/, 5, null, '', {}, FUNCTION),
+  sets: [
+    ...wrongTypes(/a number, or an object/, null, 'a', true, [], {}, FUNCTION),
+    ...[0, 1.5, 1025, NaN].map((value) => ({ value, error: RangeError, allowed: /a whole number ≥ 1 and ≤ 1024/ })),
+  ],
   faults: wrongTypes(/an array of faults/, 5, null, 'error', {}, FUNCTION),
   'steady state': wrongTypes(/an object or a function/, 5, null, 'true', []),
   boolean: wrongTypes(/true or false/, 0, 1, null, 'true', {}),
