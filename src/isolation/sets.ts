@@ -10,7 +10,8 @@ import { rejectSoon } from '../core/settle.js';
 import { checkNumber, invalid, OptionReader } from '../core/validate.js';
 import type { SetCallOptions } from './call.js';
 import { isBytes } from './protocol.js';
-import { type SetSettings, type SetSnapshot, WorkerSet } from './worker-set.js';
+import type { SetSnapshot } from './snapshot.js';
+import { type SetSettings, WorkerSet } from './worker-set.js';
 
 /** Options of {@link createSets}. */
 export interface SetsOptions<S extends string = string> extends Pick<CommonOptions, 'name' | 'clock' | 'observer'> {
@@ -107,6 +108,9 @@ class WorkerSets implements Sets {
       }
       const { signal, timeoutMs = Infinity } = options;
       checkNumber('call', 'timeoutMs', timeoutMs, { above: 0, infinite: true });
+      if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+        invalid('call', 'signal', 'an AbortSignal', signal, true);
+      }
       const name = this.#route(message);
       if (signal?.aborted) return rejectSoon(signal.reason);
       const set = this.#sets.get(String(name));

@@ -8,35 +8,8 @@ import { Call, type CallOwner, type Outcome } from './call.js';
 import { MessageLostError } from './errors.js';
 import { type Claim, Ledger, type Workers } from './ledger.js';
 import { Answer, errorOf, GivenUp, Header, REPLY_HEADER_BYTES, REQUEST_HEADER_BYTES, sharedClock } from './protocol.js';
+import { newCounts, type SetSnapshot } from './snapshot.js';
 import { type SlotOwner, type WorkerEnd, type WorkerSettings, WorkerSlot } from './worker-slot.js';
-
-/** Plain data on one set. Each call is in just one of `queued`, `inWork` and the counts of outcomes. */
-export interface SetSnapshot {
-  /** Calls that wait for a worker. */
-  queued: number;
-  /** Calls that a worker has taken. */
-  inWork: number;
-  /** How long the oldest of these has been here, ms; 0 = there is none. */
-  oldestAgeMs: number;
-  /** Calls that were answered. */
-  done: number;
-  /** Calls whose handler threw. */
-  failed: number;
-  /** Calls that were refused because the set was full or closed. */
-  refused: number;
-  /** Calls that had waited too long for a worker. */
-  droppedByAge: number;
-  /** Calls whose message killed its worker too often. */
-  setAside: number;
-  /** Calls that had no answer when the set was closed. */
-  workerLost: number;
-  /** Calls that their caller gave up, by the signal or by `timeoutMs`. */
-  abandoned: number;
-  /** Workers that were started in place of dead ones. */
-  restarts: number;
-  /** Workers that are up. */
-  workers: number;
-}
 
 /** What all sets of one `createSets` have in common. */
 export interface SetSettings extends WorkerSettings {
@@ -60,16 +33,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   readonly #ledger = new Ledger<Call>();
   readonly #header = new Header();
   readonly #now = sharedClock();
-  readonly #counts = {
-    done: 0,
-    failed: 0,
-    refused: 0,
-    droppedByAge: 0,
-    setAside: 0,
-    workerLost: 0,
-    abandoned: 0,
-    restarts: 0,
-  };
+  readonly #counts = newCounts();
   /** Calls without an outcome. */
   #pending = 0;
   /** Nothing else keeps the process alive for them while there is no worker. */

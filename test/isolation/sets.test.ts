@@ -48,6 +48,9 @@ describe('a call', () => {
     );
     expect(await fate(sets.call('x' as never))).toContain('TypeError: call: message must be a Uint8Array');
     expect(await fate(sets.call(message(0), { timeoutMs: NaN }))).toContain('timeoutMs must be');
+    for (const signal of [null, {}, 5]) {
+      expect(await fate(sets.call(message(0), { signal: signal as never }))).toContain('signal must be an AbortSignal');
+    }
     expect(await fate(sets.call(message(1)))).toContain(`returns one of '0', got "elsewhere"`);
     expect(total(sets)).toBe(0);
   });
