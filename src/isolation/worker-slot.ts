@@ -1,5 +1,6 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import type { Clock, TimerHandle } from '../core/clock.js';
+import { hostTurn } from '../core/timers.js';
 import { createRing, type RingReader, ringReader } from '../ring-buffer/index.js';
 import type { Claim } from './ledger.js';
 import { CONNECTION, type Connection, type GivenUp, Phase, REPLY_HEADER_BYTES, WorkerStatus } from './protocol.js';
@@ -104,9 +105,11 @@ export class WorkerSlot {
     const replies = this.#replies;
     if (replies === undefined || replies === this.#heard) return;
     this.#heard = replies;
-    while (replies === this.#replies && this.#owner.wantsReplies) {
+    for (let round = 1; replies === this.#replies && this.#owner.wantsReplies; round++) {
       this.drain();
       await replies.wait(LISTEN_MS);
+      // While there are always more, the wait is none, and nothing else of this thread would run.
+      if (round % TURN_EVERY === 0) await hostTurn();
     }
     if (replies === this.#heard) this.#heard = undefined;
   }
@@ -211,6 +214,9 @@ export class WorkerSlot {
     this.#replies = undefined;
   }
 }
+
+/** The host gets a turn after so many looks for replies. */
+const TURN_EVERY = 64;
 
 /** How long it waits for replies at most before it looks whether they are wanted still, ms. */
 const LISTEN_MS = 50;
