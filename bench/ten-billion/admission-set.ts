@@ -1,18 +1,20 @@
-/** One set's share of the users, the gates before its callee, and that callee, all in virtual time. */
+/** A minute of one set: its share of the users, the gates before its callee, and that callee, all in virtual time. */
 import { type Clock, circuitBreaker, keyedRateLimiter, type Tier, tierShedder } from 'evenkeel';
 import { seededRandom } from 'evenkeel/testing';
 import { type Counts, noCounts } from './counts.js';
+import type { Order } from './orders.js';
 
-/** Requests that a set is offered a second, in quiet times and in a rush; rush and quiet take turns. */
-const QUIET_RATE = 50_000;
+/** Requests that a set is offered a second, in a rush and in quiet times; rush and quiet take turns. */
 const RUSH_RATE = 200_000;
-const PHASE_MS = 5_000;
+const QUIET_RATE = 50_000;
+const PHASE_S = 5;
+/** Also the most that an order may have. */
+export const REQUESTS_A_MINUTE = 30 * (RUSH_RATE + QUIET_RATE);
 /** What its callee takes a second, and how much may wait there. */
 const CAPACITY = 100_000;
 const ROOM = 10_000;
-/** The callee is down in the third and fourth of so many phases. */
-const OUTAGE_EVERY = 12;
-const OUTAGE = { from: 2, to: 4 };
+/** The callee is down in these seconds of each minute. */
+const OUTAGE = { from: 1, to: 11 };
 /** How often a user may ask, each so long. */
 const USER_LIMIT = 5;
 const USER_WINDOW_MS = 10_000;
@@ -59,6 +61,11 @@ class Callee {
   }
 }
 
+/** The users of a set: of all of them every so manieth. */
+export const usersOf = ({ users, sets, place }: Pick<Order, 'users' | 'sets' | 'place'>): readonly string[] =>
+  Array.from({ length: Math.ceil((users - place) / sets) }, (_, i) => `user-${place + i * sets}`);
+
+/** Begins each minute afresh, so that what comes of an order depends on the order alone. */
 export class AdmissionSet {
   readonly #clock = new CountedClock();
   readonly #callee = new Callee();
@@ -70,19 +77,23 @@ export class AdmissionSet {
   ];
   readonly #call = { startedAt: 0, receivedAt: 0, key: '', tier: 1 as Tier };
   #state: number;
-  #offered = 0;
-  /** How many phases have begun. */
-  #phase = 0;
+  /** Requests of this minute and before, but for whole turns of all users. */
+  #offered: number;
+  /** How many seconds of the minute have begun. */
+  #second = 0;
+  #nextSecondAt: number;
   #gapMs = 0;
 
-  /** @param place which of the `sets` it is: of the `users` in all it has every so manieth. */
-  constructor(users: number, place: number, sets: number, seed: number) {
-    this.#users = Array.from({ length: Math.ceil((users - place) / sets) }, (_, i) => `user-${place + i * sets}`);
+  /** @param users {@link usersOf} the order */
+  constructor(users: readonly string[], { seed, sets, place, minute }: Omit<Order, 'users' | 'offered'>) {
+    this.#users = users;
+    const random = seededRandom((seed * sets + place) * 2 ** 32 + minute);
     // Odd, and so never 0.
-    this.#state = 2 * (seed * sets + place) + 1;
+    this.#state = Math.floor(random() * 2 ** 32) | 1;
+    this.#offered = (minute * REQUESTS_A_MINUTE) % (users.length * SHAKES);
     const clock = this.#clock;
-    const random = seededRandom(this.#state);
     const callee = this.#callee;
+    clock.time = this.#nextSecondAt = minute * 60_000;
     this.#gates = [
       tierShedder({
         clock,
@@ -90,7 +101,7 @@ export class AdmissionSet {
         load: () => callee.fullness(clock.time),
         hour: () => Math.floor(clock.time / 3_600_000),
       }),
-      keyedRateLimiter({ clock, random, limit: USER_LIMIT, windowMs: USER_WINDOW_MS, maxKeys: this.#users.length }),
+      keyedRateLimiter({ clock, random, limit: USER_LIMIT, windowMs: USER_WINDOW_MS, maxKeys: users.length }),
       circuitBreaker({ clock, random }),
     ];
   }
@@ -104,7 +115,7 @@ export class AdmissionSet {
     const call = this.#call;
     const reachedBefore = callee.reached;
     for (let i = 0; i < offered; i++) {
-      if (clock.time >= this.#phase * PHASE_MS) this.#beginPhase();
+      if (clock.time >= this.#nextSecondAt) this.#beginSecond();
       clock.time += this.#gapMs;
       const now = clock.time;
       const user = this.#nextUser();
@@ -137,11 +148,11 @@ export class AdmissionSet {
     return counts;
   }
 
-  #beginPhase(): void {
-    this.#gapMs = 1_000 / (this.#phase % 2 === 0 ? QUIET_RATE : RUSH_RATE);
-    const phase = this.#phase % OUTAGE_EVERY;
-    this.#callee.isDown = phase >= OUTAGE.from && phase < OUTAGE.to;
-    this.#phase++;
+  #beginSecond(): void {
+    const second = this.#second++;
+    this.#nextSecondAt += 1_000;
+    this.#gapMs = 1_000 / (Math.floor(second / PHASE_S) % 2 === 0 ? RUSH_RATE : QUIET_RATE);
+    this.#callee.isDown = second >= OUTAGE.from && second < OUTAGE.to;
   }
 
   /** One of those who are shaking, whom the others join by and by. Random by xorshift32. */

@@ -9,8 +9,10 @@ export interface Campaign {
   users: number;
   /** How many sets share them. */
   sets: number;
-  /** Requests in an order, at most. */
+  /** Requests in an order: the n-th order of a set is its minute n. */
   chunk: number;
+  /** Where the draws begin; a run that was stopped and resumed counts what it would have counted. */
+  seed: number;
   /** How often it was begun and resumed. */
   begun: number;
   /** So far, by set. */
@@ -20,7 +22,7 @@ export interface Campaign {
   spentMs: number;
 }
 
-export const newCampaign = (options: Pick<Campaign, 'count' | 'users' | 'sets' | 'chunk'>): Campaign => ({
+export const newCampaign = (options: Pick<Campaign, 'count' | 'users' | 'sets' | 'chunk' | 'seed'>): Campaign => ({
   ...options,
   begun: 0,
   offeredBySet: Array.from({ length: options.sets }, () => 0),
@@ -48,8 +50,9 @@ export async function carryOut(
     campaign.offeredBySet.map(async (_, place) => {
       for (let left = leftOf(campaign, place); left > 0 && !isGivenUp(); left = leftOf(campaign, place)) {
         const offered = Math.min(left, campaign.chunk);
-        const counts = await crew.run(place, offered);
-        campaign.offeredBySet[place] = (campaign.offeredBySet[place] as number) + offered;
+        const before = campaign.offeredBySet[place] as number;
+        const counts = await crew.run(place, before / campaign.chunk, offered);
+        campaign.offeredBySet[place] = before + offered;
         add(campaign.counts, counts);
         campaign.spentMs = spentBefore + performance.now() - startMs;
         onChunk();
@@ -69,7 +72,14 @@ export function load(file: string): Campaign {
   if (!existsSync(file)) throw new Error(`there is nothing to resume: ${file} does not exist`);
   const found = JSON.parse(readFileSync(file, 'utf8')) as Campaign;
   const offered = found.offeredBySet?.reduce((sum, one) => sum + one, 0);
-  if (offered === undefined || offered !== found.counts?.offered || found.offeredBySet.length !== found.sets) {
+  const isWhole = (one: number, place: number): boolean => one % found.chunk === 0 || one === shareOf(found, place);
+  if (
+    offered === undefined ||
+    offered !== found.counts?.offered ||
+    found.offeredBySet.length !== found.sets ||
+    !Number.isSafeInteger(found.seed) ||
+    !found.offeredBySet.every(isWhole)
+  ) {
     throw new Error(`${file} is not the checkpoint of a run, or is damaged`);
   }
   return found;

@@ -1,57 +1,45 @@
-/**
- * The workers, each with one set's users: a thread and messages. The only file that knows: sets of `evenkeel/isolation`
- * can stand in its place.
- */
-import { Worker } from 'node:worker_threads';
+/** The sets: one worker each, with users of its own. */
+import { createSets } from 'evenkeel/isolation';
 import type { Counts } from './counts.js';
+import { decoded, encoded, type Order } from './orders.js';
 
-export interface CrewOptions {
-  workerFile: string;
-  users: number;
-  sets: number;
-  /** Where the draws begin: another one for each resumed run. */
-  seed: number;
+/** A minute of a set takes 2 s on a quiet core and 16 s on a very busy one; what takes this long is hung. */
+const HUNG_AFTER_MS = 300_000;
+/** An order is harmless: who dies at it was killed from outside, so it is tried again, but not for ever. */
+const MAX_KILLS = 3;
+
+export interface CrewOptions extends Pick<Order, 'users' | 'sets' | 'seed'> {
+  worker: URL;
 }
 
 export interface Crew {
-  /** Has set `place` offer so many requests; one order at a time. Rejects when its worker dies. */
-  run(place: number, offered: number): Promise<Counts>;
+  /** Has set `place` offer so many requests, as its minute `minute`. Rejects when worker after worker dies at it. */
+  run(place: number, minute: number, offered: number): Promise<Counts>;
+  /** Workers that died, and whose orders others began again. */
+  readonly deaths: number;
   close(): Promise<void>;
 }
 
-/** What a worker is made with. */
-export interface Post extends Omit<CrewOptions, 'workerFile'> {
-  place: number;
-}
-
-function order(worker: Worker, place: number, offered: number): Promise<Counts> {
-  return new Promise((resolve, reject) => {
-    const done = (): void => {
-      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-    };
-    const onMessage = (counts: Counts): void => {
-      done();
-      resolve(counts);
-    };
-    const onError = (error: unknown): void => {
-      done();
-      reject(error);
-    };
-    const onExit = (code: number): void => onError(new Error(`the worker of set ${place} ended, exit code ${code}`));
-    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
-    worker.postMessage(offered);
-  });
-}
-
-export function startCrew({ workerFile, users, sets, seed }: CrewOptions): Crew {
-  const workers = Array.from(
-    { length: sets },
-    (_, place) => new Worker(workerFile, { workerData: { users, sets, seed, place } satisfies Post }),
-  );
-  return {
-    run: (place, offered) => order(workers[place] as Worker, place, offered),
-    close: async () => {
-      await Promise.all(workers.map((worker) => worker.terminate()));
+export function startCrew({ worker, ...all }: CrewOptions): Crew {
+  let deaths = 0;
+  const sets = createSets({
+    name: 'ten-billion',
+    worker,
+    sets: all.sets,
+    route: (message) => decoded<Order>(message).place,
+    messageTimeoutMs: HUNG_AFTER_MS,
+    maxKills: MAX_KILLS,
+    capacity: 4,
+    observer: (event) => {
+      if (event.type === 'worker_exit') deaths++;
     },
+  });
+  return {
+    run: async (place, minute, offered) =>
+      decoded<Counts>(await sets.call(encoded({ ...all, place, minute, offered } satisfies Order))),
+    get deaths() {
+      return deaths;
+    },
+    close: () => sets.close({ graceMs: 0 }),
   };
 }

@@ -2,11 +2,13 @@
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildBeside, resultsDir } from '../build.js';
 import { MarkedPlace } from '../marked-place.js';
 import { machineText, table, warnings } from '../report.js';
 import { type Machine, machine, machineDoubts } from '../results.js';
+import { REQUESTS_A_MINUTE } from './admission-set.js';
 import { type Campaign, carryOut, load, newCampaign, save } from './campaign.js';
 import { faults, REASONS, refusedOf } from './counts.js';
 import { startCrew } from './crew.js';
@@ -14,7 +16,7 @@ import { ProgressBar } from './progress-bar.js';
 
 const USAGE = `npm run bench:ten-billion -- [options]
   --count <n>        default 1e10; 1e8 is a quick look
-  --sets <n>         workers, default one for each core
+  --sets <n>         one worker each, default one for each core
   --resume           go on where the last run was stopped; it keeps its --count and --sets
   --markdown <file>  put the figures between the lines "<!-- ten-billion -->" and "<!-- /ten-billion -->" of the file
 
@@ -22,8 +24,7 @@ A million users shake their phones, in rushes. Tiers, a limit for each user and 
 Ctrl-C stops between two orders; bench/results/ten-billion.json has what was counted by then.
 `;
 const USERS = 1_000_000;
-/** About a second's work: so much is done again, at most, after a run was killed. */
-const CHUNK = 4_000_000;
+const SEED = 1;
 const CHECKPOINT = join(resultsDir, 'ten-billion.json');
 
 function usageError(text: string): never {
@@ -37,7 +38,7 @@ function campaignFrom(values: { count: string; sets: string; resume: boolean }):
   const sets = Number(values.sets);
   if (!Number.isSafeInteger(count) || count < 1) usageError('--count must be a whole number ≥ 1');
   if (!Number.isInteger(sets) || sets < 1 || sets > 256) usageError('--sets must be a whole number, 1 to 256');
-  return newCampaign({ count, users: USERS, sets, chunk: CHUNK });
+  return newCampaign({ count, users: USERS, sets, chunk: REQUESTS_A_MINUTE, seed: SEED });
 }
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en');
@@ -85,8 +86,9 @@ process.once('SIGINT', () => {
   givenUp = true;
 });
 const dir = await buildBeside('build-ten-billion', { worker: 'ten-billion/worker.ts' });
-const { users, sets } = campaign;
-const crew = startCrew({ workerFile: join(dir, 'worker.js'), users, sets, seed: ++campaign.begun });
+const { users, sets, seed } = campaign;
+const crew = startCrew({ worker: pathToFileURL(join(dir, 'worker.js')), users, sets, seed });
+campaign.begun++;
 const bar = new ProgressBar(campaign);
 try {
   await carryOut(
@@ -101,6 +103,7 @@ try {
 } finally {
   bar.end();
   await crew.close();
+  if (crew.deaths > 0) console.error(`${crew.deaths} workers died; what they were at was done again`);
 }
 const { counts, count } = campaign;
 if (counts.offered < count) {

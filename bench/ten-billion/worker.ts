@@ -1,8 +1,13 @@
-/** A worker of the crew: makes its set, and does orders. */
-import { parentPort, workerData } from 'node:worker_threads';
-import { AdmissionSet } from './admission-set.js';
-import type { Post } from './crew.js';
+/** A worker of a set: does its orders. */
+import { serve } from 'evenkeel/isolation';
+import { AdmissionSet, usersOf } from './admission-set.js';
+import { decoded, encoded, type Order } from './orders.js';
 
-const { users, place, sets, seed } = workerData as Post;
-const set = new AdmissionSet(users, place, sets, seed);
-parentPort?.on('message', (offered: number) => parentPort?.postMessage(set.run(offered)));
+/** The same in each order, and not cheap to make. */
+let users: readonly string[] | undefined;
+
+serve((message) => {
+  const order = decoded<Order>(message);
+  users ??= usersOf(order);
+  return encoded(new AdmissionSet(users, order).run(order.offered));
+});

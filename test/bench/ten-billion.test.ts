@@ -3,43 +3,57 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { AdmissionSet } from '../../bench/ten-billion/admission-set.js';
+import { AdmissionSet, usersOf } from '../../bench/ten-billion/admission-set.js';
 import { carryOut, leftOf, load, newCampaign, save, shareOf } from '../../bench/ten-billion/campaign.js';
 import { add, type Counts, faults, noCounts, REASONS } from '../../bench/ten-billion/counts.js';
 import type { Crew } from '../../bench/ten-billion/crew.js';
+import type { Order } from '../../bench/ten-billion/orders.js';
 import { ProgressBar } from '../../bench/ten-billion/progress-bar.js';
 
 const USERS = 1_000;
+const seed = 1;
 
-/** As the threads do, without them. */
-function crewOf(sets: number, seed: number): Crew {
-  const all = Array.from({ length: sets }, (_, place) => new AdmissionSet(USERS, place, sets, seed));
-  return { run: async (place, offered) => (all[place] as AdmissionSet).run(offered), close: async () => {} };
+function setOf(order: Partial<Order> = {}): AdmissionSet {
+  const whole = { users: USERS, sets: 1, place: 0, seed, minute: 0, ...order };
+  return new AdmissionSet(usersOf(whole), whole);
 }
+
+/** As the workers do, without them. */
+const crewOf = (sets: number): Crew => ({
+  run: async (place, minute, offered) => setOf({ sets, place, minute }).run(offered),
+  deaths: 0,
+  close: async () => {},
+});
 
 describe('one set', () => {
   it('accounts for every request, whatever the order is cut into', () => {
-    const set = new AdmissionSet(USERS, 0, 1, 1);
+    const set = setOf();
     const total = noCounts();
-    const orders = [1, 0, 99_999, 400_000];
+    const orders = [1, 0, 9_999, 40_000];
     for (const offered of orders) {
       const counts = set.run(offered);
       expect(faults(counts, offered)).toEqual([]);
       add(total, counts);
     }
-    expect(faults(total, 500_000)).toEqual([]);
+    expect(faults(total, 50_000)).toEqual([]);
+    expect(total).toEqual(setOf().run(50_000));
   });
 
   it('refuses for each reason in a rush and an outage, and admits', () => {
-    const counts = new AdmissionSet(100_000, 0, 1, 1).run(2_200_000);
+    const counts = setOf({ users: 50_000 }).run(480_000);
     for (const reason of REASONS) expect(counts.refused[reason], reason).toBeGreaterThan(1_000);
-    expect(counts.admitted).toBeGreaterThan(500_000);
+    expect(counts.admitted).toBeGreaterThan(100_000);
   });
 
-  it('decides the same again from the same seed, and otherwise from another', () => {
-    const run = (seed: number): Counts => new AdmissionSet(100_000, 0, 1, seed).run(300_000);
-    expect(run(1)).toEqual(run(1));
-    expect(run(2)).not.toEqual(run(1));
+  it('decides the same again for the same order, and otherwise for another', () => {
+    const run = (order: Partial<Order>): Counts => setOf({ users: 100_000, sets: 2, ...order }).run(30_000);
+    expect(run({})).toEqual(run({}));
+    for (const other of [{ seed: 2 }, { minute: 1 }, { place: 1 }]) expect(run(other)).not.toEqual(run({}));
+  });
+
+  it('has its own users: together the sets have each one once', () => {
+    const all = [0, 1, 2].flatMap((place) => usersOf({ users: 10, sets: 3, place }));
+    expect(all.sort()).toEqual(Array.from({ length: 10 }, (_, i) => `user-${i}`));
   });
 });
 
@@ -80,21 +94,24 @@ describe('campaign', () => {
   });
 
   it('adds up over all sets', async () => {
-    const campaign = newCampaign({ count: 100_003, users: USERS, sets: 3, chunk: 7_000 });
+    const campaign = newCampaign({ count: 100_003, users: USERS, sets: 3, chunk: 7_000, seed });
     let chunks = 0;
-    await carryOut(campaign, crewOf(3, 1), () => chunks++);
+    await carryOut(campaign, crewOf(3), () => chunks++);
     expect(faults(campaign.counts, 100_003)).toEqual([]);
     expect(chunks).toBe(15);
   });
 
-  it('stopped between any two orders and resumed from the file adds up as well', async () => {
+  it('stopped between any two orders and resumed from the file counts what it would have counted', async () => {
+    const whole = newCampaign({ count: 50_001, users: USERS, sets: 2, chunk: 9_000, seed });
+    await carryOut(whole, crewOf(2), () => {});
+    expect(faults(whole.counts, 50_001)).toEqual([]);
     for (let stopAfter = 0; stopAfter <= 6; stopAfter++) {
-      const campaign = newCampaign({ count: 50_001, users: USERS, sets: 2, chunk: 9_000 });
+      const campaign = newCampaign({ count: 50_001, users: USERS, sets: 2, chunk: 9_000, seed });
       let chunks = 0;
       save(file, campaign);
       await carryOut(
         campaign,
-        crewOf(2, 1),
+        crewOf(2),
         () => {
           chunks++;
           save(file, campaign);
@@ -103,19 +120,20 @@ describe('campaign', () => {
       );
       const resumed = load(file);
       expect(resumed).toEqual(campaign);
-      await carryOut(resumed, crewOf(2, 2), () => {});
-      expect(faults(resumed.counts, 50_001)).toEqual([]);
+      await carryOut(resumed, crewOf(2), () => {});
+      expect(resumed.counts).toEqual(whole.counts);
       expect([leftOf(resumed, 0), leftOf(resumed, 1)]).toEqual([0, 0]);
     }
   });
 
   it('counts nothing of an order whose worker died', async () => {
-    const campaign = newCampaign({ count: 30_000, users: USERS, sets: 1, chunk: 10_000 });
-    const crew = crewOf(1, 1);
+    const campaign = newCampaign({ count: 30_000, users: USERS, sets: 1, chunk: 10_000, seed });
+    const crew = crewOf(1);
     let orders = 0;
     const dies: Crew = {
       ...crew,
-      run: (place, offered) => (++orders === 2 ? Promise.reject(new Error('died')) : crew.run(place, offered)),
+      run: (place, minute, offered) =>
+        ++orders === 2 ? Promise.reject(new Error('died')) : crew.run(place, minute, offered),
     };
     await expect(carryOut(campaign, dies, () => {})).rejects.toThrow('died');
     expect(faults(campaign.counts, 10_000)).toEqual([]);
@@ -123,8 +141,11 @@ describe('campaign', () => {
 
   it('is not resumed from what is no checkpoint', () => {
     expect(() => load(join(dir, 'none.json'))).toThrow('nothing to resume');
-    const campaign = newCampaign({ count: 10, users: USERS, sets: 1, chunk: 5 });
+    const campaign = newCampaign({ count: 10, users: USERS, sets: 1, chunk: 5, seed });
     campaign.counts.offered = 3;
+    writeFileSync(file, JSON.stringify(campaign));
+    expect(() => load(file)).toThrow('damaged');
+    campaign.offeredBySet = [3];
     writeFileSync(file, JSON.stringify(campaign));
     expect(() => load(file)).toThrow('damaged');
     writeFileSync(file, '{}');
@@ -132,11 +153,11 @@ describe('campaign', () => {
   });
 
   it('shows how far it is', async () => {
-    const campaign = newCampaign({ count: 20_000, users: USERS, sets: 1, chunk: 5_000 });
+    const campaign = newCampaign({ count: 20_000, users: USERS, sets: 1, chunk: 5_000, seed });
     let chunks = 0;
     await carryOut(
       campaign,
-      crewOf(1, 1),
+      crewOf(1),
       () => chunks++,
       () => chunks === 1,
     );
