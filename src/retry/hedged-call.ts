@@ -54,6 +54,11 @@ export class HedgedCall<C extends Context, R> {
   start(outer: Abortable | undefined): void {
     const { clock, startedAt, deadline } = this.#ctx;
     const afterMs = this.#owner.begin(startedAt);
+    // The budget may have aborted it.
+    if (outer?.aborted) {
+      this.#reject(outer.reason);
+      return;
+    }
     const dueMs = startedAt + afterMs;
     if (dueMs < deadline) {
       // Not by the timer itself: all share one of the host, in whose async context another call's store would be seen.

@@ -407,6 +407,16 @@ describe('what users give', () => {
     }
   });
 
+  it('a budget that aborts the call as it begins: the function is not called', async () => {
+    const caller = new AbortController();
+    const budget = Object.assign(new RecordingBudget(), { onRequest: () => caller.abort('from within') });
+    const { clock, guard, attempts, starts } = setUp({ afterMs: 100, budget });
+    const call = settled(guard.execute(attempts([500, ok('first')], [1, ok('second')]), { signal: caller.signal }));
+    await clock.advance(1_000);
+    expect(await call).toEqual({ error: 'from within' });
+    expect([starts, clock.waiting, getEventListeners(caller.signal, 'abort')]).toEqual([[], 0, []]);
+  });
+
   it('a function that calls the same guard again', async () => {
     const { clock, guard, policy } = setUp();
     const call = guard.execute((ctx) =>
