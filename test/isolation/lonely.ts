@@ -22,7 +22,8 @@ async function run(): Promise<void> {
   } else if (what === 'restarted') {
     await sets.call(message(Command.EXIT)).catch(() => console.log('set aside'));
   } else if (what === 'given up') {
-    await sets.call(message(Command.LOOP), { timeoutMs: 1 }).catch(() => console.log('timed out'));
+    await sets.call(message(Command.ECHO));
+    await sets.call(message(Command.LOOP), { timeoutMs: 200 }).catch(() => console.log('timed out'));
   } else {
     // The second worker comes at once, the third in ten minutes.
     await sets.call(message(Command.ECHO)).catch(({ reason }) => console.log(reason));
