@@ -1,14 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { AdmissionSet, usersOf } from '../../bench/ten-billion/admission-set.js';
 import { carryOut, leftOf, load, newCampaign, save, shareOf } from '../../bench/ten-billion/campaign.js';
 import { add, type Counts, faults, noCounts, REASONS } from '../../bench/ten-billion/counts.js';
-import type { Crew } from '../../bench/ten-billion/crew.js';
+import { type Crew, startCrew } from '../../bench/ten-billion/crew.js';
 import type { Order } from '../../bench/ten-billion/orders.js';
 import { ProgressBar } from '../../bench/ten-billion/progress-bar.js';
+import { builtWorker } from '../isolation/build.js';
 
 const USERS = 1_000;
 const seed = 1;
@@ -162,5 +164,39 @@ describe('campaign', () => {
       () => chunks === 1,
     );
     expect(new ProgressBar(campaign).text()).toContain('25.0 %');
+  });
+});
+
+describe('crew', () => {
+  const worker = builtWorker(join(import.meta.dirname, '../../bench/ten-billion/worker.ts'));
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it('counts in its workers what is counted without them', async () => {
+    const crew = startCrew({ worker: worker.url(), users: USERS, sets: 3, seed });
+    const campaign = newCampaign({ count: 100_003, users: USERS, sets: 3, chunk: 7_000, seed });
+    const expected = structuredClone(campaign);
+    await carryOut(campaign, crew, () => {});
+    await crew.close();
+    await carryOut(expected, crewOf(3), () => {});
+    expect(campaign.counts).toEqual(expected.counts);
+    expect(crew.deaths).toBe(0);
+  });
+
+  it('counts the same when a worker is killed at an order', async () => {
+    const started: Worker[] = [];
+    const { unref } = Worker.prototype;
+    vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
+      started.push(this);
+      unref.call(this);
+    });
+    const crew = startCrew({ worker: worker.url(), users: USERS, sets: 1, seed });
+    expect(await crew.run(0, 0, 1)).toEqual(setOf().run(1));
+    const counts = crew.run(0, 1, 400_000);
+    await started[0]?.terminate();
+    expect(await counts).toEqual(setOf({ minute: 1 }).run(400_000));
+    expect(crew.deaths).toBe(1);
+    await crew.close();
   });
 });

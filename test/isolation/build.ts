@@ -20,7 +20,11 @@ export async function buildWorker(file: string, outFile: string): Promise<void> 
     platform: 'node',
     noExternal: [/^evenkeel/],
     esbuildOptions: (options) => {
-      options.alias = { 'evenkeel/isolation': join(src, 'isolation/index.ts') };
+      options.alias = {
+        evenkeel: join(src, 'index.ts'),
+        'evenkeel/isolation': join(src, 'isolation/index.ts'),
+        'evenkeel/testing': join(src, 'testing/index.ts'),
+      };
     },
     silent: true,
   });
