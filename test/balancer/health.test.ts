@@ -119,7 +119,7 @@ describe('whatever happens', () => {
     rampMs: fc.constantFrom(0, 10_000),
   });
 
-  it('the weight is 0 to 1, 0 only while masked; it rises by no more than a step; no ratio masks on few calls', () => {
+  it('the weight is 0 to 1, 0 only while masked; it climbs by no more than a step; no ratio masks on few calls', () => {
     fc.assert(
       fc.property(fc.array(outcome, { maxLength: 300 }), settings, (outcomes, given) => {
         const health = new Health();
@@ -129,6 +129,8 @@ describe('whatever happens', () => {
         for (const { ok, afterMs } of outcomes) {
           now += afterMs;
           const { weight, state } = health;
+          // Held down by its ratio, of which one success of few calls may give back more than a step.
+          const heldDown = health.samples >= given.minRequests && health.successRatio < given.healthyRatio;
           inARow = ok ? 0 : inARow + 1;
           sinceStart++;
           if (ok) health.succeed(now, given);
@@ -136,7 +138,7 @@ describe('whatever happens', () => {
           expect(health.weight).toBeGreaterThanOrEqual(0);
           expect(health.weight).toBeLessThanOrEqual(1);
           expect(health.weight === 0).toBe(health.state === 'masked');
-          if (weight > 0 && state === 'recovering')
+          if (weight > 0 && state === 'recovering' && !heldDown)
             expect(health.weight).toBeLessThanOrEqual(given.ramp === 'linear' ? weight + 0.0501 : weight * 1.26);
           if (weight === 0) expect(health.weight).toBeLessThanOrEqual(0.05);
           if (ok && health.successRatio >= given.healthyRatio && state !== 'masked')
