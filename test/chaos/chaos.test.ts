@@ -1,4 +1,4 @@
-import { pipeline, type ResilienceEvent, rateLimiter } from 'evenkeel';
+import { type Policy, pipeline, type ResilienceEvent, rateLimiter } from 'evenkeel';
 import { type ChaosOptions, chaos, type Fault, isInjected } from 'evenkeel/chaos';
 import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
@@ -132,6 +132,25 @@ describe('faults', () => {
     await clock.advance(10);
     caller.abort('enough');
     expect(await end).toEqual(['error', 'enough', 10]);
+    faults.stop();
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('abort: a caller who has gone before it gets here gets its own reason, and the call is not made', async () => {
+    const { clock, faults } = experiment({ faults: [{ kind: 'abort', ratio: 1, afterMs: 50 }] });
+    faults.start();
+    const caller = new AbortController();
+    const slow: Policy = {
+      name: 'slow',
+      run: async (ctx, next) => {
+        caller.abort('enough');
+        return next(ctx);
+      },
+    };
+    let made = 0;
+    const call = pipeline(slow, faults).execute(() => made++, { signal: caller.signal });
+    expect(await ended(clock, call)).toEqual(['error', 'enough', 0]);
+    expect(made).toBe(0);
     faults.stop();
     expect(clock.waiting).toBe(0);
   });
@@ -328,6 +347,31 @@ describe('the steady state', () => {
   });
 });
 
+it('a second start ends the first experiment and counts anew; a second stop is none', async () => {
+  const { clock, calls, events, faults } = experiment({ faults: [{ kind: 'hang', ratio: 1 }] });
+  faults.start();
+  const held = calls.execute(() => 'let go');
+  expect(faults.snapshot()).toMatchObject({ calls: 1, held: 1 });
+  expect(faults.start()).toBe(true);
+  expect(await held).toBe('let go');
+  expect(faults.snapshot()).toMatchObject({ running: true, calls: 0, injected: { hang: 0 }, held: 0 });
+  faults.stop();
+  faults.stop();
+  expect(events.filter(({ type }) => type === 'chaos_state')).toMatchObject([
+    { running: true },
+    { running: false, endedBy: 'stopped' },
+    { running: true },
+    { running: false, endedBy: 'stopped' },
+  ]);
+  expect(clock.waiting).toBe(0);
+});
+
+it.each([5, null, [], 'ok'])('refuses %j for a steady state', (steadyState) => {
+  expect(() => chaos({ faults: [], steadyState: steadyState as never })).toThrow(
+    'chaos: steadyState must be an object or a function, got',
+  );
+});
+
 it('a clock that steps back neither ends it nor starts a fault again', async () => {
   const { clock, faults, calls } = experiment({ faults: [{ kind: 'error', ratio: 1, fromMs: 0, untilMs: 100 }] });
   await clock.advance(1_000);
@@ -341,6 +385,7 @@ it('a clock that steps back neither ends it nor starts a fault again', async () 
 describe('bad faults', () => {
   const good: Fault = { kind: 'error', ratio: 0.5 };
   it.each<[string, unknown, string]>([
+    ['none', undefined, 'chaos: faults must be an array of faults, got undefined'],
     ['no array', {}, 'chaos: faults must be an array of faults, got an object'],
     [
       'an unknown kind',

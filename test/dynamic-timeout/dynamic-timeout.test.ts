@@ -1,4 +1,12 @@
-import { dynamicTimeout, isTimeout, pipeline, RejectedError, type ResilienceEvent, TimeoutError } from 'evenkeel';
+import {
+  dynamicTimeout,
+  isTimeout,
+  type Policy,
+  pipeline,
+  RejectedError,
+  type ResilienceEvent,
+  TimeoutError,
+} from 'evenkeel';
 import { manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -249,6 +257,45 @@ describe('a call', () => {
     await clock.advance(1_000);
     expect(events).toEqual([]);
     expect(timeout.snapshot().emaMs).toBe(50);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('that its caller has aborted before it gets here is not made', async () => {
+    const { clock, timeout } = setUp();
+    const caller = new AbortController();
+    const slow: Policy = {
+      name: 'slow',
+      run: async (ctx, next) => {
+        caller.abort('gave up');
+        return next(ctx);
+      },
+    };
+    let calls = 0;
+    const call = pipeline(slow, timeout).execute(() => calls++, { signal: caller.signal });
+    await expect(call).rejects.toBe('gave up');
+    expect([calls, clock.waiting, timeout.snapshot().emaMs]).toEqual([0, 0, 0]);
+  });
+
+  it('that has been answered does not time out, though the clock forgets no timer', async () => {
+    const clock = manualClock();
+    const forgetful = {
+      now: () => clock.now(),
+      setTimer: (fn: () => void, ms: number) => clock.setTimer(fn, ms),
+      clearTimer() {},
+    };
+    const { events, timeout, guarded } = setUp({ clock: forgetful });
+    expect(await guarded.execute(() => 'quick')).toBe('quick');
+    await clock.advance(500);
+    expect(events).toEqual([]);
+    expect(timeout.snapshot().emaMs).toBe(0);
+  });
+
+  it('that its caller aborts because it times out ends once, by the caller’s reason', async () => {
+    const caller = new AbortController();
+    const { clock, guarded } = setUp({ observer: () => caller.abort('told') });
+    const call = guarded.execute(() => new Promise(() => {}), { signal: caller.signal }).catch((error) => error);
+    await clock.advance(300);
+    expect(await call).toBe('told');
     expect(clock.waiting).toBe(0);
   });
 
