@@ -4,6 +4,8 @@
  */
 export interface Memory {
   load(word: number): number;
+  /** What a word was of late: without order, and cheaper. */
+  peek(word: number): number;
   /** Whether `word` was `expected` and is `value` now. */
   cas(word: number, expected: number, value: number): boolean;
   set(word: number, bit: number): void;
@@ -48,6 +50,10 @@ export class SharedMemory implements Memory {
 
   load(word: number): number {
     return Atomics.load(this.words, word);
+  }
+
+  peek(word: number): number {
+    return this.words[word] as number;
   }
 
   cas(word: number, expected: number, value: number): boolean {

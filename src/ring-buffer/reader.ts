@@ -4,6 +4,7 @@ import { checkNumber, invalid, OptionReader } from '../core/validate.js';
 import { Batch } from './batch.js';
 import { attach, placeOf, type Shape, SLEEPERS } from './layout.js';
 import type { SharedMemory } from './memory.js';
+import { Pace } from './pace.js';
 import { EMPTY, ReadSide } from './protocol.js';
 import { Waiting } from './waiting.js';
 
@@ -80,12 +81,8 @@ export interface RingReader extends AsyncIterable<Uint8Array> {
 /** The host gets a turn after so many messages of an async loop, which would keep it from all else while there are any. */
 const TURN_EVERY = 256;
 
-/**
- * So often a reader looks before it blocks its thread, depending on whether that helped the last time: when messages come every
- * µs, each sleep would cost the writer a wake of 10 µs; when they come every 100 µs, looking is all in vain.
- */
-const MIN_SPINS = 50;
-const MAX_SPINS = 2_000;
+/** A wait shorter than this is no time for a nap, ms. */
+const MIN_WAIT_MS = 1;
 
 class Reader implements RingReader {
   readonly id: number;
@@ -94,12 +91,12 @@ class Reader implements RingReader {
   readonly #shape: Shape;
   readonly #batch: Batch;
   readonly #waiting: Waiting;
+  readonly #pace: Pace;
   readonly #clock: Clock;
   readonly #offset: number;
   readonly #maxAgeMs: number;
   readonly #place: number;
   #receivedAt = 0;
-  #spins = MIN_SPINS;
   #handing = false;
   #closed = false;
   #read = 0;
@@ -184,6 +181,7 @@ class Reader implements RingReader {
     this.#side = new ReadSide(memory, shape, this.id, this.#place);
     this.#batch = new Batch(shape.capacity, shape.slotBytes);
     this.#waiting = new Waiting(memory, this.#side, this.#clock);
+    this.#pace = new Pace(memory);
   }
 
   waitSync(timeoutMs = Infinity): boolean {
@@ -191,7 +189,8 @@ class Reader implements RingReader {
     checkNumber('ringReader', 'timeoutMs', timeoutMs, { min: 0, infinite: true });
     // The thread sleeps in the host's time, whatever the reader's clock.
     const end = timeoutMs < Infinity ? systemClock.now() + timeoutMs : Infinity;
-    if (timeoutMs > 0 && this.#spin()) return true;
+    if (timeoutMs > 0 && this.#pace.spin(this.#isThere)) return true;
+    if (timeoutMs >= MIN_WAIT_MS && this.#pace.wantsNap(systemClock.now())) this.#pace.nap();
     try {
       for (let leftMs = timeoutMs; ; leftMs = Math.max(0, end - systemClock.now())) {
         if (this.#hasUnread() || this.#side.sleep(leftMs)) return true;
@@ -209,15 +208,7 @@ class Reader implements RingReader {
     return this.#hasUnread() || this.#waiting.wait(timeoutMs, signal);
   }
 
-  #spin(): boolean {
-    for (let i = 0; i < this.#spins; i++) {
-      if (!this.#hasUnread()) continue;
-      if (i > 0) this.#spins = Math.min(MAX_SPINS, 2 * this.#spins);
-      return true;
-    }
-    this.#spins = Math.max(MIN_SPINS, this.#spins >> 1);
-    return false;
-  }
+  readonly #isThere = (): boolean => this.#hasUnread();
 
   #hasUnread(): boolean {
     return this.#batch.next < this.#batch.end || this.#side.hasUnread();

@@ -461,9 +461,14 @@ export class Model implements Memory {
     }, free);
   }
 
+  /** Of the writer's place, which nobody changes while the writer lives: no step. */
+  peek(word: number): number {
+    return this.#state.words[word] as number;
+  }
+
   load(word: number): number {
-    // Nobody changes them while this thread lives: no step.
-    if (word === WRITER || this.#isPlace(word)) return this.#state.words[word] as number;
+    // Nor a reader's.
+    if (this.#isPlace(word)) return this.#state.words[word] as number;
     if (this.#isSignal(word)) {
       // Only whether it changes from now on matters, so it is 0 now and 1 once it has changed: fewer states.
       this.#set(word, () => 0);

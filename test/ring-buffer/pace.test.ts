@@ -1,0 +1,56 @@
+import { createRing } from 'evenkeel/ring-buffer';
+import { describe, expect, it } from 'vitest';
+import { attach } from '../../src/ring-buffer/layout.js';
+import { Pace } from '../../src/ring-buffer/pace.js';
+
+const pace = (): Pace => new Pace(attach('test', createRing({ capacity: 1, slotBytes: 1 })).memory);
+/** At which of so many sleeps, `everyMs`, it naps; in each nap so many messages are written. */
+function naps(of: Pace, sleeps: number, everyMs: number, written: number): number[] {
+  const at: number[] = [];
+  for (let i = 0; i < sleeps; i++) {
+    if (!of.wantsNap(i * everyMs)) continue;
+    at.push(i);
+    of.rested(written);
+  }
+  return at;
+}
+
+describe('before it sleeps, a reader', () => {
+  it('never naps where messages come one by one, 10,000 a second', () => {
+    expect(naps(pace(), 100, 0.1, 100)).toEqual([]);
+  });
+
+  it('naps each time as long as that lets messages gather', () => {
+    expect(naps(pace(), 10, 0.01, 100)).toEqual([4, 5, 6, 7, 8, 9]);
+  });
+
+  it('naps ever more rarely where it does not: the other end waits for an answer to each', () => {
+    const one = pace();
+    expect(naps(one, 600, 0.01, 1)).toEqual([4, 12, 28, 60, 124, 252, 380, 508]);
+    // And again at once when it does.
+    expect(naps(one, 200, 0.01, 100).length).toBeGreaterThan(60);
+  });
+
+  it('starts anew after a longer sleep', () => {
+    const one = pace();
+    expect([0, 1, 2, 3].map((i) => one.wantsNap(i * 0.01))).toEqual([false, false, false, false]);
+    expect([1, 1.01, 1.02, 1.03, 1.04].map((ms) => one.wantsNap(ms))).toEqual([false, false, false, false, true]);
+  });
+
+  it('looks longer after looking has helped', () => {
+    const one = pace();
+    let looks = 0;
+    const trueFrom = (n: number) => (): boolean => looks++ >= n;
+    expect([one.spin(trueFrom(40)), looks]).toEqual([true, 41]);
+    looks = 0;
+    expect([one.spin(trueFrom(Infinity)), looks]).toEqual([false, 100]);
+    looks = 0;
+    expect([one.spin(trueFrom(Infinity)), looks]).toEqual([false, 50]);
+  });
+
+  it('wakes from a nap by itself', () => {
+    const one = pace();
+    one.nap();
+    expect(one.wantsNap(0)).toBe(false);
+  });
+});
