@@ -1,5 +1,5 @@
 /** Reports as pictures. */
-import type { Interval } from './figures.js';
+import type { Figures, Interval } from './figures.js';
 import { type Colour, lineChart, niceTicks, type Panel, type Point, type Series } from './line-chart.js';
 import type { Report } from './report.js';
 
@@ -78,7 +78,7 @@ function refusalsPanel(report: Report): Panel[] {
         perSecond(({ refusedBy }) => refusedBy[reason] ?? 0),
       ),
     }));
-  return series.length === 0 ? [] : [panelOf(titleWith('Refused a second', series), LOW_HEIGHT, series)];
+  return series.length === 0 ? [] : [panelOf(titleWith('Refused calls a second', series), LOW_HEIGHT, series)];
 }
 
 /** A single line has no legend: the title says what it is. */
@@ -104,7 +104,7 @@ function backendPanels(report: Report): Panel[] {
   const received = lines((name, interval) => perSecond(({ backends }) => backends[name]?.received ?? 0)(interval));
   const busy = lines((name, { backends }) => 100 * (backends[name]?.busyRatio ?? Number.NaN));
   const queued = lines((name, { backends }) => backends[name]?.queueLength);
-  const panels = [panelOf(titleWith('Calls that reach a second', received), LOW_HEIGHT, received)];
+  const panels = [panelOf(titleWith('Calls a second that reach the back-ends', received), LOW_HEIGHT, received)];
   if (!busy.every(isFlatZero)) panels.push(panelOf(titleWith('Busy workers, %', busy), LOW_HEIGHT, busy, 100));
   if (!queued.every(isFlatZero)) panels.push(panelOf(titleWith('Waiting calls', queued), LOW_HEIGHT, queued));
   return panels;
@@ -157,6 +157,8 @@ export function drawReport(report: Report): string {
 
 /** In a comparison, in the order of the runs. */
 const RUN_COLOURS: readonly Colour[] = ['red', 'green', 'blue', 'purple', 'orange'];
+/** More tiers or keys than this are more panels than anybody looks at. */
+const MAX_CLASSES = 4;
 
 /** A picture of several runs, one line each. */
 export function drawComparison(title: string, reports: ReadonlyMap<string, Report>): string {
@@ -168,14 +170,21 @@ export function drawComparison(title: string, reports: ReadonlyMap<string, Repor
       colour: RUN_COLOURS[i] as Colour,
       points: pointsOf(report, value),
     }));
-  const offered: Series = {
-    label: 'offered',
-    colour: 'grey',
-    as: 'dashes',
-    points: pointsOf(
+  const goodputPanel = (title: string, height: number, of: (interval: Interval) => Figures | undefined): Panel => {
+    const offered = pointsOf(
       first,
-      perSecond((interval) => interval.offered),
-    ),
+      perSecond((interval) => of(interval)?.offered ?? 0),
+    );
+    return panelOf(title, height, [
+      { label: 'offered', colour: 'grey', as: 'dashes', points: offered },
+      ...lines(perSecond((interval) => of(interval)?.goodput ?? 0)),
+    ]);
+  };
+  const classPanels = (kind: 'tiers' | 'keys', word: string): Panel[] => {
+    const names = [...new Set(runs.flatMap(([, { totals }]) => Object.keys(totals[kind])))].sort();
+    if (names.length < 2 || names.length > MAX_CLASSES) return [];
+    const of = (name: string) => (interval: Interval) => (interval[kind] as Record<string, Figures>)[name];
+    return names.map((name) => goodputPanel(`Goodput of ${word} ${name}, calls a second`, LOW_HEIGHT, of(name)));
   };
   const reached = lines(({ backends }) => Object.values(backends).reduce((sum, one) => sum + one.callsPerOffered, 0));
   const queued = lines(({ backends }) => Object.values(backends).reduce((sum, one) => sum + one.queueLength, 0));
@@ -188,7 +197,9 @@ export function drawComparison(title: string, reports: ReadonlyMap<string, Repor
     summary: `Share of the calls that were answered well: ${goodput}.`,
     x: axisOf(Math.max(...runs.map(([, report]) => report.durationMs))).x,
     panels: [
-      panelOf('Goodput, calls a second', HEIGHT, [offered, ...lines(perSecond((interval) => interval.goodput))]),
+      goodputPanel('Goodput, calls a second', HEIGHT, (interval) => interval),
+      ...classPanels('tiers', 'tier'),
+      ...classPanels('keys', 'key'),
       panelOf(
         'Latency of the answers, 99 %, ms',
         LOW_HEIGHT,

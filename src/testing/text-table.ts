@@ -1,3 +1,4 @@
+import type { BackendFigures } from './figures.js';
 import type { Report } from './report.js';
 
 const number =
@@ -27,10 +28,13 @@ export function textTable(reports: ReadonlyMap<string, Report>): string {
   row('latency 99 %', ({ totals }) => ms(totals.p99Ms));
   for (const name of namesIn(runs.map(({ totals }) => totals.backends))) {
     row(name, () => '');
-    row('  received', ({ totals }) => count(totals.backends[name]?.received ?? Number.NaN));
-    row('  busy', ({ totals }) => percent(totals.backends[name]?.busyRatio ?? Number.NaN));
-    row('  waiting, at most', ({ totals }) => count(totals.backends[name]?.maxQueueLength ?? Number.NaN));
-    row('  worked in vain', ({ totals }) => count(totals.backends[name]?.wasted ?? Number.NaN));
+    const of = (field: keyof BackendFigures) => (report: Report) => report.totals.backends[name]?.[field] ?? Number.NaN;
+    row('  received', (report) => count(of('received')(report)));
+    for (const field of ['failed', 'refused', 'lost'] as const)
+      if (runs.some((report) => of(field)(report) > 0)) row(`  ${field}`, (report) => count(of(field)(report)));
+    row('  busy', (report) => percent(of('busyRatio')(report)));
+    row('  waiting, at most', (report) => count(of('maxQueueLength')(report)));
+    row('  worked in vain', (report) => count(of('wasted')(report)));
   }
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0))) ?? [];
   return rows

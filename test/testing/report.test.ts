@@ -134,7 +134,7 @@ describe('a report', () => {
     expect(svg).not.toMatch(/NaN|Infinity|undefined/);
     for (const title of [
       'Calls a second',
-      'Refused a second: circuit open',
+      'Refused calls a second: circuit open',
       'Latency',
       'Busy workers',
       'client: circuitBreaker: rejectProbability',
@@ -157,6 +157,18 @@ describe('a report', () => {
     expect(() => compareReports({})).toThrow(
       'compareReports: number of reports must be a finite number ≥ 1 and ≤ 5, got 0',
     );
+  });
+
+  it('compares by tier and key, where those are few, and names what back-ends refused', async () => {
+    const load = (key: string, tier: 1 | 2) => ({ arrivals: 'constant', ratePerSecond: 10, key, tier }) as const;
+    const few = await simulate({ ...SCENARIO, load: [load('x', 1), load('y', 2)] });
+    const svg = compareReports({ few }).toSvg();
+    for (const of of ['tier 1', 'tier 2', 'key x', 'key y']) expect(svg).toContain(`Goodput of ${of}, calls a second`);
+    const many = await simulate({ ...SCENARIO, load: ['a', 'b', 'c', 'd', 'e'].map((key) => load(key, 1)) });
+    expect(compareReports({ many }).toSvg()).not.toMatch(/Goodput of/);
+    const narrow = await simulate({ ...SCENARIO, client: {}, backend: { serviceTimeMs: 5_000, queue: 0 } });
+    expect(narrow.toText()).toMatch(/^ {2}refused +\d/m);
+    expect(few.toText()).not.toMatch(/^ {2}lost/m);
   });
 
   it('draws a run in which nothing happens', async () => {
