@@ -105,5 +105,10 @@ async function play({ spec, scenario }: Loaded, { seed }: Options): Promise<Repo
 }
 
 function write(path: string | undefined, content: () => string): void {
-  if (path !== undefined) writeFileSync(path, content());
+  if (path === undefined) return;
+  try {
+    writeFileSync(path, content());
+  } catch (error) {
+    throw new UsageError(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+  }
 }
