@@ -35,6 +35,18 @@ describe('init', () => {
     });
   });
 
+  it('takes undefined for not given', async () => {
+    const gone = { cost: undefined, tier: undefined, deadline: undefined, signal: undefined, receivedAt: undefined };
+    const ctx = await pipeline(new RecordingGate('gate', clock)).execute((ctx) => ctx, gone);
+    expect(ctx).toMatchObject({ cost: 1, tier: 3, deadline: Infinity, receivedAt: 1_000 });
+  });
+
+  it('does not take a new prototype from parsed JSON', async () => {
+    const init = JSON.parse('{ "__proto__": { "cost": 7 }, "key": "a" }');
+    const ctx = await pipeline(new RecordingGate('gate', clock)).execute((ctx) => ctx, init);
+    expect([ctx.key, ctx.cost]).toEqual(['a', 1]);
+  });
+
   it.each([9, 0, -1, 2.5, NaN, '1', null, {}])('counts tier %s as 4', async (tier) => {
     expect((await contextOf({ tier: tier as Tier })).tier).toBe(4);
   });
@@ -59,6 +71,8 @@ describe('init', () => {
     ['signal', null],
     ['signal', {}],
     ['clock', manualClock()],
+    ['key', 5],
+    ['key', null],
   ])('refuses %s %o before a permit is taken', async (field, value) => {
     const gate = new RecordingGate('gate', clock);
     const fn = vi.fn();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { HostTimers } from '../../src/core/timers.js';
+import { HostHold, HostTimers, hostTurn } from '../../src/core/timers.js';
 
 /** A host whose timers fire when the test says so, at most `early` ms before their time, as real ones do. */
 class FakeHost {
@@ -79,6 +79,24 @@ describe('HostTimers', () => {
     expect(log).toHaveLength(1_000);
     expect(host.live).toBe(0);
     expect(host.unrefs).toBe(host.armed);
+  });
+
+  it('works where a host timer is a number, as in browsers', () => {
+    const numbers = new Map<number, object>();
+    vi.stubGlobal('setTimeout', (fn: () => void, delayMs: number) => {
+      numbers.set(numbers.size + 1, host.setTimeout(fn, delayMs));
+      return numbers.size;
+    });
+    vi.stubGlobal('clearTimeout', (id: number) => host.clearTimeout(numbers.get(id) ?? {}));
+    timers.clear(set(note('cleared'), 5));
+    set(note('kept'), 20);
+    set(note('sooner'), 10);
+    expect(host.live).toBe(1);
+    host.goTo(30);
+    expect(log).toEqual([
+      ['sooner', 10],
+      ['kept', 20],
+    ]);
   });
 
   it('does not arm the host again for a timer behind the next one, nor for clearing', () => {
@@ -250,5 +268,45 @@ describe('HostTimers', () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('HostHold', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('keeps one host timer while somebody waits, and none after', () => {
+    const hold = new HostHold();
+    hold.release();
+    expect(vi.getTimerCount()).toBe(0);
+    hold.hold();
+    hold.hold();
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(2 ** 31);
+    expect(vi.getTimerCount()).toBe(1);
+    hold.release();
+    expect(vi.getTimerCount()).toBe(0);
+    hold.hold();
+    expect(vi.getTimerCount()).toBe(1);
+    hold.release();
+  });
+});
+
+describe('hostTurn', () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  it.each(['with', 'without'])('comes after promise chains of any depth, %s setImmediate', async (host) => {
+    if (host === 'without') vi.stubGlobal('setImmediate', undefined);
+    let depth = 0;
+    const chain = async (): Promise<void> => {
+      for (; depth < 1_000; depth++) await null;
+    };
+    void chain();
+    await hostTurn();
+    expect(depth).toBe(1_000);
   });
 });

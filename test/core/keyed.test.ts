@@ -1,4 +1,4 @@
-import { type Classify, circuitBreaker, type Gate, keyed, pipeline } from 'evenkeel';
+import { type Classify, type Context, circuitBreaker, type Gate, keyed, pipeline } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -103,6 +103,28 @@ describe('keyed', () => {
     }
     expect(breakers.peek('bad host')?.snapshot().state).toBe('throttling');
     expect(breakers.peek('good host')?.snapshot()).toMatchObject({ state: 'closed', requests: 50, accepts: 50 });
+  });
+});
+
+describe('keyed by hand', () => {
+  it.each([undefined, {}, 'breaker'])('refuses %s for make', (wrong) => {
+    expect(() => keyed(wrong as never)).toThrow(`keyed: make must be a function, got ${typeof wrong}`);
+  });
+
+  it('may be run as any policy, for a context of somebody else’s making', async () => {
+    const gates = keyed((key) => make(key, key === 'bad' ? { admit: ['no'], reason: 'circuit_open' } : {}));
+    const ctx = (key: string) => ({ key, clock, startedAt: 0 }) as unknown as Context;
+    expect(await gates.run(ctx('good'), async () => 'done')).toBe('done');
+    expect(gates.peek('good')?.verdicts).toEqual(['success']);
+    const refused = { policy: 'keyed', reason: 'circuit_open' };
+    await expect(gates.run(ctx('bad'), async () => 'never')).rejects.toMatchObject(refused);
+  });
+
+  it('has no advice for a key that it does not know, and the reason of a gate before any refusal', () => {
+    const gates = keyed((key) => make(key, { reason: 'too_old', retryAfter: [9] }));
+    expect([gates.retryAfterMs({ key: 'new' }), gates.retryAfterMs()]).toEqual([0, 0]);
+    expect(gates.reason).toBe('too_old');
+    expect(gates.retryAfterMs()).toBe(9);
   });
 });
 

@@ -2,6 +2,7 @@
 import { concurrencyLimiter, keyedRateLimiter, rateLimiter } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
+import { rankOf } from '../../src/core/tier-ratios.js';
 
 type TierRatios = [number, number, number, number];
 
@@ -42,4 +43,15 @@ describe.each(Object.entries(LIMITERS))('%s', (owner, make) => {
     const admitted = [1, 2, 3, 4].map(() => limiter.tryAcquire({ tier: 4 }));
     expect(admitted).toEqual([true, true, false, false]);
   });
+});
+
+it('without tierRatios every tier may fill the limit', () => {
+  const limiter = rateLimiter({ limit: 2, windowMs: 1, clock: manualClock() });
+  expect([4, 4, 1].map((tier) => limiter.tryAcquire({ tier: tier as 1 | 4 }))).toEqual([true, true, false]);
+});
+
+it('a call without a tier has that of tier 3, one with an unknown tier that of tier 4', () => {
+  expect([1, 2, 3, 4].map((tier) => rankOf({ tier: tier as 1 }))).toEqual([0, 1, 2, 3]);
+  expect([rankOf(undefined), rankOf({})]).toEqual([2, 2]);
+  expect([0, 5, NaN, '1', null].map((tier) => rankOf({ tier: tier as 1 }))).toEqual([3, 3, 3, 3, 3]);
 });

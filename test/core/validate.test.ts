@@ -48,6 +48,8 @@ describe('checkNumber', () => {
   });
 });
 
+const HOST = { now: () => 0 };
+
 describe('OptionReader', () => {
   it('takes the default for undefined, and not for null', () => {
     const read = new OptionReader('owner', { a: undefined, b: null });
@@ -90,6 +92,70 @@ describe('OptionReader', () => {
 
   it.each([null, 5, 'text', [], () => {}])('refuses %s for options', (options) => {
     expect(() => new OptionReader('owner', options)).toThrow(/^owner: options must be an object, got /);
+  });
+
+  it('gives each option as it was given, or the default', () => {
+    const given = {
+      limit: 'auto',
+      mode: 'off',
+      on: true,
+      name: 'mine',
+      made: Math.max,
+      list: [1, 2],
+      clock: { now: () => 5 },
+      raw: null,
+    };
+    const values = (read: OptionReader) => [
+      read.numberOr('limit', 3, { min: 1 }, 'auto'),
+      read.oneOf('mode', 'on', ['on', 'off']),
+      read.boolean('on', false),
+      read.name('owner'),
+      read.fn('made'),
+      read.array('list', 'an array'),
+      read.object('clock', HOST, ['now']),
+      read.whatever('raw', 7),
+    ];
+    expect(values(new OptionReader('owner', given))).toEqual(Object.values(given));
+    expect(values(new OptionReader('owner', undefined))).toEqual([
+      3,
+      'on',
+      false,
+      'owner',
+      undefined,
+      undefined,
+      HOST,
+      7,
+    ]);
+    const copy = new OptionReader('owner', given).array('list', 'an array');
+    expect(copy).not.toBe(given.list);
+  });
+
+  it.each<[string, (read: OptionReader) => unknown, unknown, ErrorConstructor, string]>([
+    [
+      'numberOr',
+      (read) => read.numberOr('x', 1, { min: 1 }, 'auto'),
+      0,
+      RangeError,
+      "a finite number ≥ 1 or 'auto', got 0",
+    ],
+    ['numberOr', (read) => read.numberOr('x', 1, {}, 'auto'), 'no', TypeError, 'a finite number or \'auto\', got "no"'],
+    ['oneOf', (read) => read.oneOf('x', 'on', ['on', 'off']), 'out', RangeError, "'on' or 'off', got \"out\""],
+    ['oneOf', (read) => read.oneOf('x', 'on', ['on', 'off']), 1, TypeError, "'on' or 'off', got 1"],
+    ['boolean', (read) => read.boolean('x', true), 0, TypeError, 'true or false, got 0'],
+    ['fn', (read) => read.fn('x'), null, TypeError, 'a function, got null'],
+    ['array', (read) => read.array('x', 'an array of keys'), 'ab', TypeError, 'an array of keys, got "ab"'],
+    ['object', (read) => read.object('x', {}, []), 5, TypeError, 'an object, got 5'],
+    ['object', (read) => read.object('x', HOST, ['now']), { now: 5 }, TypeError, 'an object with now, got an object'],
+  ])('%s refuses another value', (_, ask, value, error, message) => {
+    const act = () => ask(new OptionReader('owner', { x: value }));
+    expect(act).toThrow(error);
+    expect(act).toThrow(`owner: x must be ${message}`);
+  });
+
+  it.each(['', 5, null])('refuses %j for a name', (name) => {
+    expect(() => new OptionReader('owner', { name }).name('owner')).toThrow(
+      new TypeError(`owner: name must be a string that is not empty, got ${JSON.stringify(name)}`),
+    );
   });
 
   it('names the option that it does not know, and those that it does', () => {
