@@ -19,7 +19,14 @@ it.each<[object, string]>([
   [{ durationMs: 0 }, 'simulate: durationMs must be a finite number > 0, got 0'],
   [{ intervalMs: 2_000 }, 'simulate: intervalMs must be a finite number > 0 and ≤ 1000, got 2000'],
   [{ name: '' }, 'simulate: name must be a string that is not empty'],
-  [{ wrong: 1 }, 'simulate: unknown option wrong'],
+  [
+    { wrong: 1 },
+    'simulate: unknown option wrong; there are name, seed, durationMs, intervalMs, load, clockSteps, client, backend',
+  ],
+  [
+    { client: { timeout: 1 } },
+    'simulate: client: unknown option timeout; there are route, timeoutMs, retries, retryDelayMs, cancels, pipeline',
+  ],
   [{ load: undefined }, 'simulate: load must be a load, or an array of them, got undefined'],
   [{ load: [] }, 'simulate: load must be a load, or an array of them, got an array'],
   [{ load: 5 }, 'simulate: load must be a load, or an array of them, got 5'],
@@ -47,9 +54,12 @@ it.each<[object, string]>([
   [load({ key: 5 }), 'simulate: load: key must be a string or a function, got 5'],
   [load({ cost: -1 }), 'simulate: load: cost must be a finite number ≥ 0, got -1'],
   [load({ fromMs: 500, toMs: 400 }), 'simulate: load: toMs must be ≥ fromMs, which is 500, got 400'],
-  [load({ rate: 5 }), 'simulate: load: unknown option rate'],
+  [
+    load({ rate: 5 }),
+    'simulate: load: unknown option rate; there are arrivals, toMs, fromMs, tier, key, cost, ratePerSecond',
+  ],
   [load({ thinkTimeMs: 5 }), "simulate: load: thinkTimeMs has no meaning where arrivals is 'constant'"],
-  [load({ users: 5 }), 'simulate: load: unknown option users'],
+  [load({ users: 5 }), "simulate: load: users has no meaning where arrivals is 'constant'"],
   [
     load({ arrivals: 'bursts', calls: 1, everyMs: 1 }),
     "simulate: load: ratePerSecond has no meaning where arrivals is 'bursts'",
@@ -105,7 +115,10 @@ it.each<[object, string]>([
     backend({ schedule: [{ atMs: 2 }, { atMs: 1 }] }),
     'simulate: backend: schedule[1]: atMs must be ≥ the one before, 2, got 1',
   ],
-  [backend({ schedule: [{ atMs: 2, name: 'b' }] }), 'simulate: backend: schedule[0]: unknown option name'],
+  [
+    backend({ schedule: [{ atMs: 2, name: 'b' }] }),
+    'simulate: backend: schedule[0]: unknown option name; there are atMs, errorRatio, workers, serviceTimeMs, slowdown, queue, order, errorTimeMs, outage',
+  ],
   [
     {
       backend: [
