@@ -6,8 +6,9 @@ import type { Next, Policy } from '../core/policy.js';
 import type { Random } from '../core/random.js';
 import type { ServicePlan } from './plan.js';
 import type { CallInfo, ClientEnv, SimulatedPipeline } from './scenario.js';
-import type { Server, Work } from './server.js';
+import type { Server } from './server.js';
 import type { Timeline } from './timeline.js';
+import type { Work } from './work.js';
 
 const nothing = (): void => {};
 

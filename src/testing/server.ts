@@ -1,4 +1,4 @@
-import { abortableOf, type Context, type Init, type Tier } from '../core/context.js';
+import { abortableOf, type Context, type Init } from '../core/context.js';
 import { isRejected } from '../core/errors.js';
 import type { Random } from '../core/random.js';
 import { backendError } from './backend-error.js';
@@ -6,52 +6,12 @@ import { isMistake, ServerTally } from './meter.js';
 import type { ServerPlan, ServerState } from './plan.js';
 import type { BackendError, CallInfo, SimulatedPipeline } from './scenario.js';
 import type { Timeline } from './timeline.js';
-import { type Waiting, WorkQueue } from './work-queue.js';
-
-/** A call on the wire. */
-export interface Wire {
-  readonly tier: Tier;
-  readonly key: string | undefined;
-  readonly cost: number;
-  /** By the clock of the policies. */
-  readonly deadline: number;
-  /** Called once, or never; undefined = all is well. */
-  readonly answer: (error: unknown) => void;
-}
-
-type Mutable<T> = { -readonly [F in keyof T]: T[F] };
-
-/** What is said of a call, where it is not the default. */
-export function callInit({ tier, key, cost }: Pick<CallInfo, 'tier' | 'key' | 'cost'>): Init<Context> {
-  const init: Mutable<Init<Context>> = {};
-  if (tier !== 3) init.tier = tier;
-  if (key !== undefined) init.key = key;
-  if (cost !== 1) init.cost = cost;
-  return init;
-}
+import { callInit, type Wire, Work } from './work.js';
+import { WorkQueue } from './work-queue.js';
 
 /** What the work asks for when its own time is over. */
 export interface Downstream {
   call(init: Init<Context>): Promise<unknown>;
-}
-
-/** A call as the server sees it. */
-export class Work implements Waiting {
-  dropped = false;
-  /** Whether its caller has given up. */
-  gone = false;
-  /** Whether the work itself has begun: its pipeline has let it pass. */
-  begun = false;
-  answered = false;
-  /** Stops the work, while there is something to stop. */
-  stop: ((error: unknown) => void) | undefined;
-
-  constructor(
-    readonly wire: Wire,
-    readonly receivedMs: number,
-    /** Aborts with the caller, where callers cancel. */
-    readonly controller: AbortController | undefined,
-  ) {}
 }
 
 /** A simulated back-end: a queue, workers, and the pipeline around their work. */
@@ -182,7 +142,7 @@ export class Server {
   #initOf({ wire, receivedMs, controller }: Work): Init<Context> {
     // The policies' clock may have been stepped since: what they see is the age.
     const receivedAt = this.#timeline.clock.now() - (this.#timeline.now() - receivedMs);
-    const init: Mutable<Init<Context>> = callInit(wire);
+    const init = callInit(wire);
     init.receivedAt = receivedAt;
     if (wire.deadline < Infinity) init.deadline = wire.deadline;
     if (controller !== undefined) init.signal = controller.signal;

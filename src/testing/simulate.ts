@@ -3,17 +3,16 @@ import { pipeline } from '../core/pipeline.js';
 import type { Policy } from '../core/policy.js';
 import type { Random } from '../core/random.js';
 import { OptionReader } from '../core/validate.js';
-import { arrivalAfter } from './arrivals.js';
 import { Caller } from './caller.js';
-import { poissonGap } from './durations.js';
 import { makeReport } from './make-report.js';
 import { Meter, type PolicyState, ServerTally } from './meter.js';
-import type { LoadPlan, Plan, ServerPlan, ServicePlan } from './plan.js';
+import { Offering } from './offering.js';
+import type { Plan, ServerPlan, ServicePlan } from './plan.js';
 import { seededRandom } from './random.js';
 import { readScenario } from './read-scenario.js';
 import type { Report } from './report.js';
-import type { CallInfo, Env, Scenario, SimulatedPipeline } from './scenario.js';
-import { callInit, Server } from './server.js';
+import type { Env, Scenario, SimulatedPipeline } from './scenario.js';
+import { Server } from './server.js';
 import { Timeline } from './timeline.js';
 
 /** How far a simulation has come. */
@@ -67,7 +66,8 @@ class Simulation {
     }
     for (const { atMs, byMs } of plan.clockSteps) this.#timeline.at(atMs, () => this.#timeline.stepClock(byMs));
     this.#divide();
-    for (const { load, random } of loads) this.#offerAll(load, random, caller);
+    const offering = new Offering(this.#timeline, this.#meter, caller, this.#stopAt);
+    for (const { load, random } of loads) offering.begin(load, random);
   }
 
   async run(): Promise<Report> {
@@ -157,62 +157,6 @@ class Simulation {
     const counted = this.#meter.current;
     counted.policies = this.#watched.map(({ snapshot }) => plainOf(snapshot()));
     this.#onProgress?.({ atMs: counted.toMs, durationMs: this.#plan.durationMs, offered: this.#meter.offered });
-  }
-
-  #offerAll(load: LoadPlan, random: Random, caller: Caller): void {
-    const { kind, stretches, fromMs, toMs, count, everyMs } = load;
-    const at = (dueMs: number, fn: () => void): void => {
-      if (dueMs < toMs) this.#timeline.at(dueMs, fn);
-    };
-    if (kind === 'users') {
-      for (let i = 0; i < count; i++) this.#admitUser(load, random, caller);
-    } else if (kind === 'bursts') {
-      const burst = (): void => {
-        for (let i = 0; i < count; i++) void this.#offer(load, random, caller);
-        at(this.#timeline.now() + everyMs, burst);
-      };
-      at(fromMs, burst);
-    } else {
-      const nextAfter = (ms: number): number =>
-        arrivalAfter(stretches, ms, kind === 'poisson' ? poissonGap(random) : 1);
-      const arrive = (): void => {
-        void this.#offer(load, random, caller);
-        at(nextAfter(this.#timeline.now()), arrive);
-      };
-      at(nextAfter(fromMs), arrive);
-    }
-  }
-
-  /** A user of a closed loop: thinks, calls, waits, thinks … */
-  #admitUser(load: LoadPlan, random: Random, caller: Caller): void {
-    const think = (afterMs: number): void => {
-      const dueMs = afterMs + load.thinkTimeMs(this.#infoOf(load, random), random);
-      if (dueMs < load.toMs) {
-        this.#timeline.at(dueMs, () => {
-          const again = (): void => think(this.#timeline.now());
-          this.#offer(load, random, caller).then(again).catch(this.#stopAt);
-        });
-      }
-    };
-    think(load.fromMs);
-  }
-
-  #infoOf({ tier, key, cost }: LoadPlan, random: Random): CallInfo {
-    return { tier: tier(random), key: key(random), cost, atMs: this.#timeline.now() };
-  }
-
-  /** One call, until its end is counted. */
-  #offer(load: LoadPlan, random: Random, caller: Caller): Promise<void> {
-    const info = this.#infoOf(load, random);
-    const offered = this.#meter.offer(info);
-    if (caller.guarded) this.#timeline.wake();
-    return caller.call(callInit(info), offered.onTry).then(
-      () => offered.succeeded(this.#timeline.now()),
-      (error: unknown) => {
-        const mistake = offered.failed(error);
-        if (mistake) this.#stopAt(error);
-      },
-    );
   }
 
   readonly #stopAt = (error: unknown): void => {
