@@ -1,0 +1,117 @@
+/** Reports of short runs and of runs with different back-ends, and what a back-end knows of itself. */
+import { type Context, derive, type Policy, pipeline } from 'evenkeel';
+import { type BackendEnv, compareReports, type Scenario, simulate } from 'evenkeel/testing';
+import { expect, it } from 'vitest';
+
+const SHORT: Scenario = {
+  seed: 1,
+  durationMs: 2_000,
+  load: { arrivals: 'constant', ratePerSecond: 100 },
+  backend: { workers: 4, serviceTimeMs: 20 },
+};
+
+it('a short run is drawn in milliseconds, a long one in seconds', async () => {
+  const short = (await simulate(SHORT)).toSvg();
+  expect(short).toContain('>time, ms</text>');
+  expect(short).toContain(' calls in 2,000 ms of virtual time');
+  const long = (await simulate({ ...SHORT, durationMs: 5_000 })).toSvg();
+  expect(long).toContain('>time, s</text>');
+  expect(long).toContain(' calls in 5 s of virtual time');
+});
+
+it('a table says nothing of a back-end that a run did not have', async () => {
+  const [one, other] = await Promise.all(
+    ['one', 'other'].map((name) => simulate({ ...SHORT, backend: { workers: 4, serviceTimeMs: 20, name } })),
+  );
+  const lines = compareReports({ one: one as never, other: other as never })
+    .toText()
+    .split('\n');
+  const place = lines.findIndex((line) => /^other$/.test(line));
+  expect(lines.slice(place + 1, place + 3)).toEqual([
+    expect.stringMatching(/^ {2}received +– +\d+$/),
+    expect.stringMatching(/^ {2}busy +– +[\d.]+ %$/),
+  ]);
+});
+
+it('a comparison shows load amplification and waiting calls only where there are any', async () => {
+  const calm = compareReports({ calm: await simulate(SHORT) }).toSvg();
+  const slow = { workers: 1, serviceTimeMs: 20 };
+  const jammed = compareReports({
+    jammed: await simulate({ ...SHORT, client: { timeoutMs: 100, retries: 2 }, backend: slow }),
+  }).toSvg();
+  for (const title of ['Calls at back-ends for each call of a user', 'Calls that wait at the back-ends']) {
+    expect(calm).not.toContain(title);
+    expect(jammed).toContain(title);
+  }
+});
+
+it.each([
+  ['two of its four workers', { workers: 4 }, 0.5],
+  ['no end of workers', { workers: Infinity }, 0],
+  ['no worker at all', { workers: 0, queue: 5 }, 1],
+])('a back-end with %s busy knows its share', async (_, backend, share) => {
+  let env: BackendEnv | undefined;
+  const seen: number[] = [];
+  const look: Policy = {
+    name: 'look',
+    run: (ctx, next) => {
+      ctx.clock.setTimer(() => seen.push(env?.busyRatio() as number), 15);
+      return next(ctx);
+    },
+  };
+  await simulate({
+    ...SHORT,
+    // One each 10 ms, of 20 ms: two under way at 15 ms after an arrival.
+    client: { pipeline: () => pipeline(look) },
+    backend: {
+      serviceTimeMs: 20,
+      ...backend,
+      pipeline: (given) => {
+        env = given;
+        return pipeline();
+      },
+    },
+  });
+  expect(seen.length).toBeGreaterThan(100);
+  expect(new Set(seen.slice(5, 100))).toEqual(new Set([share]));
+});
+
+it('report.assert passes over what is undefined, and refuses a bound that is none, and what is no figure', async () => {
+  const report = await simulate(SHORT);
+  report.assert({ goodput: { min: 100 }, tiers: { 1: undefined }, keys: undefined } as never);
+  expect(() => report.assert({ goodputRatio: [{ min: 0 }, null] } as never)).toThrow(
+    'report.assert: goodputRatio: a bound must be an object, got null',
+  );
+  expect(() => report.assert({ backends: { backend: [{ min: 1 }] } } as never)).toThrow(
+    'report.assert: backends.backend is no figure',
+  );
+});
+
+it('a policy may name the back-end by an object with its name', async () => {
+  const choose: Policy = {
+    name: 'choose',
+    run: (ctx, next) => next(derive(ctx, { instance: { name: 'b' } } as Partial<Context>)),
+  };
+  const { totals } = await simulate({
+    ...SHORT,
+    client: { pipeline: () => pipeline(choose) },
+    backend: [
+      { name: 'a', serviceTimeMs: 1 },
+      { name: 'b', serviceTimeMs: 1 },
+    ],
+  });
+  expect([totals.backends.a?.received, totals.backends.b?.received]).toEqual([0, totals.offered]);
+});
+
+it('a back-end that two back-ends call is one', async () => {
+  const shared = { backend: { name: 'store', serviceTimeMs: 1 } };
+  const { totals } = await simulate({
+    ...SHORT,
+    backend: [
+      { name: 'a', serviceTimeMs: 1, calls: shared },
+      { name: 'b', serviceTimeMs: 1, calls: shared },
+    ],
+  });
+  expect(Object.keys(totals.backends).sort()).toEqual(['a', 'b', 'store']);
+  expect(totals.backends.store?.received).toBe(totals.offered);
+});
