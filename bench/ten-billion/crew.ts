@@ -3,7 +3,7 @@ import { createSets } from 'evenkeel/isolation';
 import type { Counts } from './counts.js';
 import { decoded, encoded, type Order } from './orders.js';
 
-/** A minute of a set takes 2 s on a quiet core and 16 s on a very busy one; what takes this long is hung. */
+/** A minute of a set takes 1.5 s on a quiet core and 16 s on a very busy one; what takes this long is hung. */
 const HUNG_AFTER_MS = 300_000;
 /** An order is harmless: who dies at it was killed from outside, so it is tried again, but not for ever. */
 const MAX_KILLS = 3;
