@@ -1,7 +1,7 @@
 /** Reports of short runs and of runs with different back-ends, and what a back-end knows of itself. */
 import { type Context, derive, type Policy, pipeline } from 'evenkeel';
 import { type BackendEnv, compareReports, type Scenario, simulate } from 'evenkeel/testing';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 
 const SHORT: Scenario = {
   seed: 1,
@@ -114,4 +114,62 @@ it('a back-end that two back-ends call is one', async () => {
   });
   expect(Object.keys(totals.backends).sort()).toEqual(['a', 'b', 'store']);
   expect(totals.backends.store?.received).toBe(totals.offered);
+});
+
+it('a caller who goes in the very moment its work begins is no harm to others', async () => {
+  let caller = new AbortController();
+  const signalled: Policy = {
+    name: 'signalled',
+    run: (ctx, next) => {
+      caller = new AbortController();
+      return next(derive(ctx, { signal: caller.signal }));
+    },
+  };
+  let begun = 0;
+  const third: Policy = {
+    name: 'third',
+    run: (ctx, next) => {
+      if (++begun % 3 === 0) caller.abort(new Error('gone'));
+      return next(ctx);
+    },
+  };
+  const { totals } = await simulate({
+    ...SHORT,
+    client: { pipeline: () => pipeline(signalled) },
+    backend: { serviceTimeMs: 5, workers: 1, pipeline: () => pipeline(third) },
+  });
+  expect(totals).toMatchObject({ offered: 199, goodput: 133, errors: 66, unfinished: 0 });
+});
+
+it('a key that comes late is drawn from the beginning, as one that has no calls yet', async () => {
+  const load = { arrivals: 'constant', ratePerSecond: 100 } as const;
+  const late = await simulate({
+    ...SHORT,
+    load: [
+      { ...load, key: 'a' },
+      { ...load, key: 'b', fromMs: 1_000 },
+    ],
+  });
+  expect(late.series[0]?.keys.b).toBe(undefined);
+  const svg = compareReports({ late }).toSvg();
+  expect(svg).toContain('Goodput of key b, calls a second');
+  expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+});
+
+it('is the same on a host without setImmediate', async () => {
+  // Each event takes a turn of the host there, and a turn a millisecond.
+  const short = { ...SHORT, durationMs: 200 };
+  const usual = await simulate(short);
+  vi.stubGlobal('setImmediate', undefined);
+  try {
+    expect((await simulate(short)).toJSON()).toEqual(usual.toJSON());
+  } finally {
+    vi.unstubAllGlobals();
+  }
+});
+
+it('has round intervals also where the duration is a hair off', async () => {
+  const load = { arrivals: 'constant', ratePerSecond: 1 } as const;
+  const { intervalMs, series } = await simulate({ ...SHORT, load, durationMs: 49_999.999_999_999_99 });
+  expect([intervalMs, series.length]).toEqual([1_000, 50]);
 });
