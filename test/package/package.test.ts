@@ -431,6 +431,7 @@ describe('the command', () => {
       'has no scenario as its export gone; it exports bare, bareExpectations, default',
     ],
     [['simulate', 'scenario.mjs', '--seed', 'x'], 2, '--seed must be a whole number, got x'],
+    [['simulate', 'scenario.mjs', '--svg', 'gone/out.svg'], 2, 'evenkeel: cannot write gone/out.svg: ENOENT'],
     [['simulate', 'scenario.mjs', '--png', 'x'], 2, "Unknown option '--png'"],
     [['compare', 'scenario.mjs'], 2, 'compare takes two to five files, got 1'],
   ])('%j: exit code %i', (args, status, message) => {
