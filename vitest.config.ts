@@ -21,6 +21,13 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
-    coverage: { provider: 'v8', include: ['src/**'], reporter: ['text', 'html'] },
+    coverage: {
+      provider: 'v8',
+      include: ['src/**'],
+      // Runs in worker threads only, where the tests see what it does and v8's counts of this thread do not.
+      exclude: ['src/isolation/serve.ts'],
+      reporter: ['text', 'html'],
+      thresholds: { lines: 98, branches: 98 },
+    },
   },
 });
