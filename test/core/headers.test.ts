@@ -36,6 +36,7 @@ describe('headerValue', () => {
   it('finds nothing that objects have by themselves', () => {
     expect(headerValue({}, 'constructor')).toBe(undefined);
     expect(headerValue({}, '__proto__')).toBe(undefined);
+    expect(headerValue(Object.create({ a: 'inherited' }), 'a')).toBe(undefined);
   });
 
   it('throws for nothing that a stranger sends', () => {
