@@ -123,10 +123,18 @@ class Reader implements RingReader {
     if (this.#handing) throw new Error('ringReader: readBatch must not be called from its own callback');
     checkNumber('ringReader', 'max', max, { min: 1, infinite: true, integer: max !== Infinity });
     let count = 0;
+    let claimed = 0;
     this.#handing = true;
     try {
       while (count < max && !this.#closed) {
-        if (this.#batch.next === this.#batch.end && this.#side.readBatch(this.#batch, max - count) === 0) break;
+        if (this.#batch.next === this.#batch.end) {
+          if (count > 0) this.#pace.gather(claimed);
+          claimed = this.#side.readBatch(this.#batch, max - count);
+          if (claimed === 0) {
+            this.#pace.isEmpty();
+            break;
+          }
+        }
         count += this.#handOut(fn, max - count);
       }
     } finally {
@@ -190,10 +198,11 @@ class Reader implements RingReader {
     // The thread sleeps in the host's time, whatever the reader's clock.
     const end = timeoutMs < Infinity ? systemClock.now() + timeoutMs : Infinity;
     if (timeoutMs > 0 && this.#pace.spin(this.#isThere)) return true;
-    if (timeoutMs >= MIN_WAIT_MS && this.#pace.wantsNap(systemClock.now())) this.#pace.nap();
     try {
       for (let leftMs = timeoutMs; ; leftMs = Math.max(0, end - systemClock.now())) {
-        if (this.#hasUnread() || this.#side.sleep(leftMs)) return true;
+        if (this.#hasUnread()) return true;
+        if (leftMs >= MIN_WAIT_MS && this.#pace.wantsNap(systemClock.now())) this.#pace.nap();
+        if (this.#side.sleep(leftMs)) return true;
         if (leftMs === 0) return false;
       }
     } finally {

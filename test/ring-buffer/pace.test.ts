@@ -16,8 +16,8 @@ function naps(of: Pace, sleeps: number, everyMs: number, written: number): numbe
 }
 
 describe('before it sleeps, a reader', () => {
-  it('never naps where messages come one by one, 10,000 a second', () => {
-    expect(naps(pace(), 100, 0.1, 100)).toEqual([]);
+  it('never naps where messages come one by one, 4,000 a second', () => {
+    expect(naps(pace(), 100, 0.25, 100)).toEqual([]);
   });
 
   it('naps each time as long as that lets messages gather', () => {
@@ -26,9 +26,9 @@ describe('before it sleeps, a reader', () => {
 
   it('naps ever more rarely where it does not: the other end waits for an answer to each', () => {
     const one = pace();
-    expect(naps(one, 600, 0.01, 1)).toEqual([4, 12, 28, 60, 124, 252, 380, 508]);
+    expect(naps(one, 600, 0.01, 1)).toEqual([4, 12, 28, 60, 124, 252, 508]);
     // And again at once when it does.
-    expect(naps(one, 200, 0.01, 100).length).toBeGreaterThan(60);
+    expect(naps(one, 500, 0.01, 100).length).toBeGreaterThan(200);
   });
 
   it('starts anew after a longer sleep', () => {
