@@ -84,7 +84,7 @@ export const CONTROLS: readonly Control[] = [
     file: 'retry/retry.ts', find: 'else abortable?.add(stop);', replace: '',
     tests: RETRY_TESTS },
   { bug: 'retries outlive the deadline (linkerd #2369)',
-    file: 'retry/retry.ts', find: 'if (at + waitMs >= deadline) return false;', replace: '',
+    file: 'retry/retry.ts', find: 'if (!(at + waitMs < deadline)) return false;', replace: '',
     tests: RETRY_TESTS },
   { bug: 'one more try than asked for (cockatiel maxAttempts)',
     file: 'retry/retry.ts', find: 'retry > this.#limits.maxRetries', replace: 'retry > this.#limits.maxRetries + 1',
