@@ -6,7 +6,7 @@
  * moves otherwise: by what is really served, and with a stop at each boundary between tiers (`admission.ts`,
  * docs/decisions/0004).
  */
-import { wallTime } from '../core/clock.js';
+import { sameClock, systemClock, wallTime } from '../core/clock.js';
 import type { Context, Tier } from '../core/context.js';
 import { notify } from '../core/events.js';
 import { GateBase, readMode } from '../core/gate-base.js';
@@ -24,7 +24,11 @@ export interface TierShedderOptions extends GateOptions {
   loadThreshold?: number;
   /** How far back what was offered and served counts, ms, > 0; longer than most calls last. @default 2_000 */
   windowMs?: number;
-  /** Whole hours since 1970, by which users change places. @default the host's time of day */
+  /**
+   * Whole hours since 1970, by which users change places. With a clock of one's own its hours, so that what runs in virtual
+   * time comes out the same at any time of day.
+   * @default the host's time of day
+   */
   hour?: () => number;
 }
 
@@ -54,7 +58,7 @@ export interface TierShedder extends Gate {
 /** How often a window the threshold moves. */
 const STEPS = 100;
 const HOUR_MS = 3_600_000;
-const hostHour = (): number => Math.floor(wallTime() / HOUR_MS);
+const hourOf = (time: number): number => Math.floor(time / HOUR_MS);
 
 const readThreshold = (read: OptionReader): number => read.number('loadThreshold', 0.8, { above: 0, below: 1 });
 
@@ -76,7 +80,8 @@ class PriorityShedder extends GateBase implements TierShedder {
     this.#load = read.fn('load') ?? invalid('tierShedder', 'load', 'a function', undefined, true);
     this.#loadThreshold = readThreshold(read);
     this.#windowMs = read.number('windowMs', 2_000, { above: 0 });
-    this.#hourNow = read.fn('hour') ?? hostHour;
+    const isHost = sameClock(this.clock, systemClock);
+    this.#hourNow = read.fn('hour') ?? (() => hourOf(isHost ? wallTime() : this.clock.now()));
     read.done();
   }
 

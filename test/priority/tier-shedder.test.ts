@@ -7,9 +7,9 @@ import {
   type TierShedderOptions,
   tierShedder,
 } from 'evenkeel';
-import { manualClock, seededRandom } from 'evenkeel/testing';
+import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 const HOUR = 495_000;
 const TIERS: readonly Tier[] = [1, 2, 3, 4];
@@ -265,7 +265,27 @@ describe('as a gate', () => {
     expect(higher).toBeGreaterThanOrEqual(at);
   });
 
-  it('by default takes the hour from the time of day, and its clock where no context says when', () => {
+  it('by default takes the hour from the time of day, and in virtual time from the clock alone', () => {
+    const timeOfDay = vi.spyOn(Date, 'now');
+    const answers = (clock: ManualClock): boolean[] => {
+      const shedder = tierShedder({ load: () => 0.9, clock });
+      return Array.from({ length: 2_000 }, (_, i) => {
+        clock.jump(10);
+        return shedder.tryAcquire({ key: `user ${i % 50}`, tier: 3 });
+      });
+    };
+    timeOfDay.mockReturnValue(0);
+    const atNoon = answers(manualClock(12 * 3_600_000));
+    timeOfDay.mockReturnValue(5 * 3_600_000);
+    expect(answers(manualClock(12 * 3_600_000))).toEqual(atNoon);
+    expect(answers(manualClock(13 * 3_600_000))).not.toEqual(atNoon);
+    expect(timeOfDay).not.toHaveBeenCalled();
+    tierShedder({ load: () => 0 }).tryAcquire();
+    expect(timeOfDay).toHaveBeenCalled();
+    timeOfDay.mockRestore();
+  });
+
+  it('asks its clock where no context says when', () => {
     const clock: Clock = manualClock();
     const shedder = tierShedder({ load: () => 0, clock });
     expect(shedder.tryAcquire()).toBe(true);
