@@ -49,8 +49,8 @@ export interface Sets {
    * Has a worker of the message's set answer it. The bytes are copied.
    *
    * Rejects with a {@link RejectedError} when the set is full (`concurrency_limited`), the message has waited too long
-   * (`too_old`) or the sets are closed (`no_instance`); with a {@link MessageLostError} when it killed its workers or the sets
-   * were closed over it; with the signal's reason or a {@link TimeoutError} when it was given up; else with what the
+   * (`too_old`), or the sets are closed or the set's workers do not start (`no_instance`); with a {@link MessageLostError} when
+   * it killed its workers, the sets were closed over it, or no worker started for it; with the signal's reason or a {@link TimeoutError} when it was given up; else with what the
    * handler threw. A message may be worked on more than once: its worker may have died after the work.
    *
    * @throws nothing; bad input rejects with TypeError or RangeError

@@ -117,13 +117,13 @@ export class WorkerSlot {
   /** Ends the worker if it has been at one message, or at its start, for too long. */
   checkTime(clockNow: number, sharedNow: number, messageTimeoutMs: number): void {
     if (!this.alive || this.#end !== 'exit') return;
-    const { phase, place, beganAt } = this.#status;
+    const status = this.#status;
+    const { phase, place, beganAt } = status;
     if (phase === Phase.STARTING) {
       if (clockNow - this.#startedAt >= this.#settings.startTimeoutMs) this.#kill('start_timeout');
     } else if (phase === Phase.HANDLING && sharedNow - beganAt >= messageTimeoutMs) {
       // Between the looks it may have gone on to the next one.
-      const again = this.#status;
-      if (again.phase !== Phase.HANDLING || again.place !== place || again.beganAt !== beganAt) return;
+      if (status.phase !== Phase.HANDLING || status.place !== place || status.beganAt !== beganAt) return;
       this.#tooLong = place;
       this.#kill('timeout');
     }

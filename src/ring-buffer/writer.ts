@@ -82,11 +82,10 @@ class Writer implements RingWriter {
   tryWrite(bytes: Uint8Array, receivedAt?: number): boolean {
     this.#open();
     this.#check(bytes, 'bytes');
-    if (!this.#side.hasRoom()) {
+    if (!this.#side.write(bytes, this.#timeOf(receivedAt))) {
       this.#rejected++;
       return false;
     }
-    this.#side.write(bytes, this.#timeOf(receivedAt));
     this.#written++;
     this.#afterwards();
     return true;

@@ -9,15 +9,10 @@ import {
 } from 'evenkeel';
 import { manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { noUnhandledRejections } from '../unhandled-rejections.js';
 
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown): void => void unhandled.push(error);
-beforeEach(() => void process.on('unhandledRejection', onUnhandled));
-afterEach(() => {
-  process.off('unhandledRejection', onUnhandled);
-  expect(unhandled.splice(0)).toEqual([]);
-});
+noUnhandledRejections();
 
 describe('the average', () => {
   it('is the exact series', () => {

@@ -16,17 +16,12 @@ import {
 } from 'evenkeel';
 import { manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { RecordingGate } from '../simulation/recording-gate.js';
+import { noUnhandledRejections } from '../unhandled-rejections.js';
 import { fail, later, RecordingBudget } from './calls.js';
 
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown): void => void unhandled.push(error);
-beforeEach(() => void process.on('unhandledRejection', onUnhandled));
-afterEach(() => {
-  process.off('unhandledRejection', onUnhandled);
-  expect(unhandled.splice(0)).toEqual([]);
-});
+noUnhandledRejections();
 
 const refused = new RejectedError({ policy: 'breaker', reason: 'circuit_open', retryAfterMs: 30 });
 const timedOut = (): Promise<never> => Promise.reject(new TimeoutError('limit', 10));

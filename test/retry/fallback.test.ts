@@ -12,17 +12,12 @@ import {
 } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { RecordingGate } from '../simulation/recording-gate.js';
+import { noUnhandledRejections } from '../unhandled-rejections.js';
 import { fail, later } from './calls.js';
 
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown): void => void unhandled.push(error);
-beforeEach(() => void process.on('unhandledRejection', onUnhandled));
-afterEach(() => {
-  process.off('unhandledRejection', onUnhandled);
-  expect(unhandled.splice(0)).toEqual([]);
-});
+noUnhandledRejections();
 
 const refuseAll = (clock = manualClock()) => new RecordingGate('gate', clock, { admit: ['no'] });
 

@@ -16,17 +16,12 @@ import {
 } from 'evenkeel';
 import { manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RecordingGate } from '../simulation/recording-gate.js';
+import { noUnhandledRejections } from '../unhandled-rejections.js';
 import { fail, later, RecordingBudget } from './calls.js';
 
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown): void => void unhandled.push(error);
-beforeEach(() => void process.on('unhandledRejection', onUnhandled));
-afterEach(() => {
-  process.off('unhandledRejection', onUnhandled);
-  expect(unhandled.splice(0)).toEqual([]);
-});
+noUnhandledRejections();
 
 const refusal = new RejectedError({ policy: 'p', reason: 'rate_limited', retryAfterMs: 1 });
 

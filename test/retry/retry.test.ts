@@ -22,16 +22,11 @@ import {
 } from 'evenkeel';
 import { type ManualClock, manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RecordingGate } from '../simulation/recording-gate.js';
+import { noUnhandledRejections } from '../unhandled-rejections.js';
 
-const unhandled: unknown[] = [];
-const onUnhandled = (error: unknown): void => void unhandled.push(error);
-beforeEach(() => void process.on('unhandledRejection', onUnhandled));
-afterEach(() => {
-  process.off('unhandledRejection', onUnhandled);
-  expect(unhandled.splice(0)).toEqual([]);
-});
+noUnhandledRejections();
 
 function setUp(options: RetryOptions = {}, ...inner: ((clock: ManualClock) => Policy)[]) {
   const clock = manualClock();

@@ -1,0 +1,12 @@
+import { afterEach, beforeEach, expect } from 'vitest';
+
+/** Fails each test of the file that leaves a rejection without a handler. */
+export function noUnhandledRejections(): void {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown): void => void unhandled.push(error);
+  beforeEach(() => void process.on('unhandledRejection', note));
+  afterEach(() => {
+    process.off('unhandledRejection', note);
+    expect(unhandled.splice(0)).toEqual([]);
+  });
+}
