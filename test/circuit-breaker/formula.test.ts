@@ -353,6 +353,7 @@ describe("recovery: 'fast'", () => {
     process.removeAllListeners('uncaughtException');
     process.once('uncaughtException', (error) => thrown.push(error));
     const breaker = circuitBreaker({
+      clock: manualClock(),
       observer: () => {
         throw new Error('broken observer');
       },
@@ -369,7 +370,7 @@ describe("recovery: 'fast'", () => {
 });
 
 it('a probe that tells nothing is no probe: the next call goes in its place', () => {
-  const breaker = circuitBreaker();
+  const breaker = circuitBreaker({ clock: manualClock() });
   for (let i = 0; i < 20; i++) {
     if (breaker.tryAcquire({ startedAt: 1 })) breaker.release('failure', 0, { startedAt: 1 });
   }

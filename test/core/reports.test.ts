@@ -198,7 +198,7 @@ describe('a breaker', () => {
 });
 
 it('keyed lists its keys and gates, the least recently used first', () => {
-  const breakers = keyed(() => circuitBreaker(), { maxKeys: 2 });
+  const breakers = keyed(() => circuitBreaker({ clock: manualClock() }), { maxKeys: 2 });
   for (const key of ['a', 'b', 'a', 'c']) {
     breakers.tryAcquire({ key, startedAt: 1 });
     breakers.release('success', 0, { key, startedAt: 1 });
