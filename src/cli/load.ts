@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,9 +17,9 @@ export interface Loaded {
 
 /** Loads `file.ts`, or `file.ts#name` for another export than the default. */
 export async function load(spec: string): Promise<Loaded> {
-  const [file = '', name = 'default'] = spec.split('#');
+  const [file, name = 'default'] = spec.split('#') as [string, string?];
   const path = resolve(file);
-  if (!existsSync(path)) throw new UsageError(`there is no file ${file}`);
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) throw new UsageError(`there is no file ${file}`);
   const module = await importFile(path);
   const scenario = module[name];
   if (typeof scenario !== 'object' || scenario === null) {

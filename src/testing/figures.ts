@@ -127,7 +127,7 @@ const byName = ([a]: [string | number, Tally], [b]: [string | number, Tally]): n
 const groups = (tallies: ReadonlyMap<string | number, Tally>, seconds: number): Record<string, Figures> =>
   Object.fromEntries([...tallies].sort(byName).map(([name, tally]) => [name, figuresOf(tally, seconds)]));
 
-/** The figures of all `intervals` together. */
+/** The figures of all `intervals` together, of which there is at least one. */
 export function stretchOf(intervals: readonly Counted[], backends: readonly string[]): Stretch {
   const all = new Tally();
   const tiers = new Map<Tier, Tally>();
@@ -141,8 +141,8 @@ export function stretchOf(intervals: readonly Counted[], backends: readonly stri
       servers[i]?.addAll(server);
     });
   }
-  const fromMs = intervals[0]?.fromMs ?? 0;
-  const toMs = intervals.at(-1)?.toMs ?? 0;
+  const { fromMs } = intervals[0] as Counted;
+  const { toMs } = intervals.at(-1) as Counted;
   const seconds = (toMs - fromMs) / 1_000;
   return {
     fromMs,

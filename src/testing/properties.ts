@@ -31,21 +31,25 @@ const settleOf = ({ settleMs = 120_000 }: PropertyOptions): number =>
  * No more than `limit` permits reach the callee in any `windowMs`, (t − windowMs, t], whatever calls come. Check it with
  * `await fc.assert(neverMoreThan(fc, …))`, as each of these. No caller gives up unless `trace` says so: a call that was
  * aborted gives its permit back, though the callee may have got it.
+ *
+ * @throws TypeError or RangeError unless `limit` and `windowMs` are > 0
  */
 export function neverMoreThan(
   fc: FastCheckModule,
   options: PropertyOptions & { limit: number; windowMs: number },
 ): Property<[number, CallEvent[]]> {
-  const { limit, windowMs } = options;
+  const limit = checkNumber('neverMoreThan', 'limit', options.limit, { above: 0 });
+  const windowMs = checkNumber('neverMoreThan', 'windowMs', options.windowMs, { above: 0 });
   const gapsMs = [windowMs, windowMs / 2, windowMs / limit, ...(options.trace?.gapsMs ?? [])];
   const traces = eventTraces(fc, { maxGapMs: windowMs, hangs: false, aborts: false, ...options.trace, gapsMs });
   return fc.asyncProperty(fc.integer(SEEDS), traces, async (seed, trace) => {
     const { tries } = await runTrace(options.pipeline, seed, trace, [], settleOf(options));
+    const tryAt = (i: number) => tries[i] as (typeof tries)[number];
     let first = 0;
     let used = 0;
     for (const { atMs, cost } of tries) {
       used += cost;
-      while (atMs - (tries[first]?.atMs ?? atMs) >= windowMs) used -= tries[first++]?.cost ?? 0;
+      while (atMs - tryAt(first).atMs >= windowMs) used -= tryAt(first++).cost;
       if (used > limit) throw new Error(`${used} permits in the ${windowMs} ms up to ${atMs}, more than ${limit}`);
     }
   });

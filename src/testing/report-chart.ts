@@ -1,5 +1,5 @@
 /** Reports as pictures. */
-import type { Figures, Interval } from './figures.js';
+import type { BackendFigures, Figures, Interval } from './figures.js';
 import { type Colour, lineChart, niceTicks, type Panel, type Point, type Series } from './line-chart.js';
 import type { Report } from './report.js';
 
@@ -31,10 +31,10 @@ function axisOf(durationMs: number): {
   return { unitMs, x: { label: unitMs === 1 ? 'time, ms' : 'time, s', min: 0, max, ticks } };
 }
 
-function pointsOf(report: Report, value: (interval: Interval) => number | undefined): Point[] {
+function pointsOf(report: Report, value: (interval: Interval) => number): Point[] {
   const { unitMs } = axisOf(report.durationMs);
   return report.series.map((interval) => {
-    const y = value(interval) ?? Number.NaN;
+    const y = value(interval);
     return [(interval.fromMs + interval.toMs) / 2 / unitMs, Number.isFinite(y) ? y : Number.NaN];
   });
 }
@@ -95,15 +95,15 @@ function latencyPanel(report: Report): Panel {
 
 function backendPanels(report: Report): Panel[] {
   const names = Object.keys(report.totals.backends).slice(0, MAX_LINES);
-  const lines = (value: (name: string, interval: Interval) => number | undefined): Series[] =>
+  const lines = (value: (figures: BackendFigures, interval: Interval) => number): Series[] =>
     names.map((name, i) => ({
       label: name,
       colour: COLOURS[(i + 3) % MAX_LINES] as Colour,
-      points: pointsOf(report, (interval) => value(name, interval)),
+      points: pointsOf(report, (interval) => value(interval.backends[name] as BackendFigures, interval)),
     }));
-  const received = lines((name, interval) => perSecond(({ backends }) => backends[name]?.received ?? 0)(interval));
-  const busy = lines((name, { backends }) => 100 * (backends[name]?.busyRatio ?? Number.NaN));
-  const queued = lines((name, { backends }) => backends[name]?.queueLength);
+  const received = lines((figures, interval) => perSecond(() => figures.received)(interval));
+  const busy = lines(({ busyRatio }) => 100 * busyRatio);
+  const queued = lines(({ queueLength }) => queueLength);
   const panels = [panelOf(titleWith('Calls a second that reach the back-ends', received), LOW_HEIGHT, received)];
   if (!busy.every(isFlatZero)) panels.push(panelOf(titleWith('Busy workers, %', busy), LOW_HEIGHT, busy, 100));
   if (!queued.every(isFlatZero)) panels.push(panelOf(titleWith('Waiting calls', queued), LOW_HEIGHT, queued));
@@ -111,9 +111,12 @@ function backendPanels(report: Report): Panel[] {
 }
 
 function policyPanels(report: Report): Panel[] {
-  return Object.keys(report.series[0]?.policies ?? {}).flatMap((name) => {
+  // In the last interval there are those too that are watched only since some time in the run.
+  return Object.keys((report.series.at(-1) as Interval).policies).flatMap((name) => {
     const states = report.series.map(({ policies }) => policies[name] ?? {});
-    const moving = Object.keys(states[0] ?? {}).filter((field) => moves(states.map((state) => state[field])));
+    const moving = Object.keys(Object.assign({}, ...states)).filter((field) =>
+      moves(states.map((state) => state[field])),
+    );
     const chosen = STATES.map((fields) => fields.filter((field) => moving.includes(field))).find(
       ({ length }) => length > 0,
     );

@@ -36,7 +36,7 @@ export function textTable(reports: ReadonlyMap<string, Report>): string {
     row('  waiting, at most', (report) => count(of('maxQueueLength')(report)));
     row('  worked in vain', (report) => count(of('wasted')(report)));
   }
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0))) ?? [];
+  const widths = (rows[0] as string[]).map((_, i) => Math.max(...rows.map((cells) => (cells[i] as string).length)));
   return rows
     .map((cells) =>
       cells

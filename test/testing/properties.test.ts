@@ -65,6 +65,12 @@ describe('neverMoreThan', () => {
     expect(String(found.errorInstance)).toMatch(/6 permits in the 1000 ms up to [\d.]+, more than 5/);
   });
 
+  it.each([0, -1, NaN, undefined])('refuses bounds that are none: %j', (bad) => {
+    const good = { pipeline: () => pipeline(), limit: 5, windowMs: 1_000 };
+    expect(() => neverMoreThan(fc, { ...good, limit: bad as never })).toThrow('neverMoreThan: limit must be a finite');
+    expect(() => neverMoreThan(fc, { ...good, windowMs: bad as never })).toThrow('neverMoreThan: windowMs must be');
+  });
+
   it('counts what calls cost', async () => {
     const make: PipelineMaker = ({ clock }) => pipeline(rateLimiter({ limit: 5, windowMs: 1_000, clock }));
     const costs = { limit: 5, windowMs: 1_000, trace: { costs: [0, 1, 3, 6] } };

@@ -653,6 +653,34 @@ describe('pipelines', () => {
     });
     expect(report.series[2]?.policies).toEqual({ 'client: counter': { n: 3, name: 'x' } });
   });
+
+  it('are told apart where they have one name, and drawn also when they are watched only later', async () => {
+    let calls = 0;
+    const report = await play({
+      client: {
+        pipeline: ({ watch }) => {
+          watch('calls', () => ({ calls }));
+          watch('calls', () => ({ calls: -calls }));
+          const count: Policy = {
+            name: 'count',
+            run: (ctx, next) => {
+              if (++calls === 150) watch('late', () => ({ since: calls - 150 }));
+              return next(ctx);
+            },
+          };
+          return pipeline(count);
+        },
+      },
+    });
+    expect(Object.keys(report.series[0]?.policies ?? {})).toEqual(['client: calls', 'client: calls#2']);
+    const last = report.series.at(-1)?.policies;
+    expect(last).toEqual({
+      'client: calls': { calls },
+      'client: calls#2': { calls: -calls },
+      'client: late': { since: calls - 150 },
+    });
+    expect(report.toSvg()).toContain('client: late: since');
+  });
 });
 
 describe('a run', () => {
