@@ -41,10 +41,13 @@ export class Pace {
   /**
    * Between a claim of so many messages and the next: a reader on the heels of the writer makes it fetch the line of the write
    * index for each message.
+   *
+   * @returns the steps of its pause
    */
-  gather(claimed: number): void {
+  gather(claimed: number): number {
     if (claimed < LARGE_CLAIM) this.#pause = Math.min(MAX_PAUSE, 2 * this.#pause + 16);
     for (let i = 0; i < this.#pause; i++) this.#idle = (this.#idle + i) | 0;
+    return this.#pause;
   }
 
   /** Nothing came during the pause: the next one is short again. */

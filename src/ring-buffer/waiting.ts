@@ -35,10 +35,12 @@ export class Waiting {
     private readonly clock: Clock,
   ) {}
 
-  /** Resolves with true when there is something to read, false after `timeoutMs`; rejects with the signal's reason. */
+  /**
+   * Resolves with true when there is something to read, false after `timeoutMs`; rejects with the reason of `signal`, which must
+   * not have aborted yet.
+   */
   wait(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason);
       let timer: TimerHandle;
       const settle = (end: () => void): void => {
         this.#waiters.delete(waiter);

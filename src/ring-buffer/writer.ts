@@ -188,7 +188,6 @@ class Writer implements RingWriter {
 
   readonly #onTimer = (): void => {
     this.#armed = false;
-    if (this.#closed) return;
     const woken = this.#side.rouse(this.#wakeCount);
     this.#wakes += woken;
     // Nobody woken: nobody sleeps, and who goes to sleep looks first.

@@ -48,6 +48,13 @@ describe('before it sleeps, a reader', () => {
     expect([one.spin(trueFrom(Infinity)), looks]).toEqual([false, 50]);
   });
 
+  it('pauses between claims, twice as long each time, until they are large or there is nothing', () => {
+    const one = pace();
+    expect(Array.from({ length: 7 }, () => one.gather(15))).toEqual([16, 48, 112, 240, 496, 1_000, 1_000]);
+    one.isEmpty();
+    expect([one.gather(16), one.gather(1), one.gather(16)]).toEqual([0, 16, 16]);
+  });
+
   it('wakes from a nap by itself', () => {
     const one = pace();
     one.nap();

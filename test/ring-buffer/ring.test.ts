@@ -29,15 +29,18 @@ describe('messages', () => {
   it('behave as a queue does, whatever the order of calls, the capacity and where the indices start', () => {
     const start = fc.constantFrom(0, 2 ** 31 - 8, -8, -1);
     const step = fc.tuple(fc.constantFrom('write', 'writeBatch', 'read', 'readBatch'), fc.integer({ min: 1, max: 12 }));
+    // Of short messages in long slots a batch copies only what they hold.
+    const slot = fc.constantFrom({ slotBytes: 5, unit: 1 }, { slotBytes: 500, unit: 100 }, { slotBytes: 500, unit: 1 });
+    const sized = fc.tuple(fc.integer({ min: 1, max: 9 }), slot);
     fc.assert(
-      fc.property(start, fc.integer({ min: 1, max: 9 }), fc.array(step, { maxLength: 60 }), (at, capacity, steps) => {
-        const ring = createRing({ capacity, slotBytes: 5 });
+      fc.property(start, sized, fc.array(step, { maxLength: 60 }), (at, [capacity, { slotBytes, unit }], steps) => {
+        const ring = createRing({ capacity, slotBytes });
         wordsOf(ring)[WRITE] = wordsOf(ring)[READ] = at;
         const writer = ringWriter(ring);
         const readers = [ringReader(ring), ringReader(ring)];
         const queue: number[][] = [];
         let next = 0;
-        const message = (): number[] => Array.from({ length: next % 6 }, (_, i) => (next * 7 + i) & 0xff);
+        const message = (): number[] => Array.from({ length: (next % 6) * unit }, (_, i) => (next * 7 + i) & 0xff);
         for (const [what, n] of steps) {
           const reader = readers[n % 2] as (typeof readers)[number];
           if (what === 'write') {
@@ -54,7 +57,7 @@ describe('messages', () => {
             expect(written).toBe(Math.min(n, capacity - queue.length));
             queue.push(...list.slice(0, written));
           } else if (what === 'read') {
-            const into = new Uint8Array(5);
+            const into = new Uint8Array(slotBytes);
             const length = reader.tryRead(into);
             expect(length < 0 ? undefined : [...into.subarray(0, length)]).toEqual(queue.shift());
           } else {
@@ -85,6 +88,8 @@ describe('messages', () => {
     const reader = ringReader(ring);
     expect(() => reader.tryRead(new Uint8Array(2))).toThrow(RangeError);
     expect(reader.tryRead(new Uint8Array(3))).toBe(3);
+    expect(() => reader.tryRead([] as never)).toThrow('ringReader: into must be a Uint8Array, got an array');
+    expect(() => reader.tryRead(undefined as never)).toThrow(TypeError);
   });
 
   it('behind one whose callback throws are not lost', () => {
@@ -98,10 +103,27 @@ describe('messages', () => {
     };
     expect(() => reader.readBatch(fn)).toThrow('two');
     expect([reader.stats().held, reader.waitSync(0)]).toEqual([2, true]);
+    expect(() => reader.tryRead(new Uint8Array(0))).toThrow('the message has 1 bytes, into has room for 0');
     const into = new Uint8Array(8);
     expect([reader.tryRead(into), into[0]]).toEqual([1, 3]);
     expect(reader.readBatch(fn)).toBe(1);
     expect(seen).toEqual([1, 2, 4]);
+  });
+
+  it('of one length are shown by one view, batch after batch', () => {
+    const ring = createRing(SMALL);
+    const writer = ringWriter(ring);
+    const reader = ringReader(ring);
+    const views = [bytes(1, 2), bytes(3, 4), bytes(5), bytes(6)].map((message) => {
+      writer.tryWrite(message);
+      let seen: Uint8Array | undefined;
+      reader.readBatch((view) => {
+        expect(view).toEqual(message);
+        seen = view;
+      });
+      return seen;
+    });
+    expect([views[1] === views[0], views[2] === views[1], views[3] === views[2]]).toEqual([true, false, true]);
   });
 
   it('cannot be read in batches from within a batch, one by one they can', () => {
@@ -185,7 +207,11 @@ describe('places', () => {
     b.close();
     expect(() => ringReader(ring)).toThrow('all 2 places');
     c.close();
-    expect(ringReader(ring).id).toBe(1);
+    const d = ringReader(ring);
+    c.close();
+    expect(d.id).toBe(1);
+    expect(() => ringReader(ring)).toThrow('all 2 places');
+    expect(() => c.tryRead(new Uint8Array(8))).toThrow('ringReader: closed');
   });
 
   it('storms of readers that come, wait and go leave nothing behind', async () => {
@@ -293,11 +319,16 @@ describe('waiting', () => {
     const ring = createRing(SMALL);
     const reader = ringReader(ring, { clock });
     vi.stubGlobal('Atomics', Object.assign(Object.create(Atomics), { waitAsync: undefined }));
-    const wait = reader.wait();
-    vi.unstubAllGlobals();
-    ringWriter(ring, { clock }).tryWrite(bytes(1));
-    await clock.advance(5);
-    expect(await wait).toBe(true);
+    try {
+      const wait = reader.wait();
+      await clock.advance(10);
+      expect(clock.waiting).toBe(1);
+      ringWriter(ring).tryWrite(bytes(1));
+      await clock.advance(5);
+      expect([await wait, clock.waiting]).toEqual([true, 0]);
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 });
 
@@ -314,6 +345,24 @@ describe('for await', () => {
       if (seen.length === 3) reader.close();
     }
     expect(seen).toEqual([bytes(1), bytes(2), bytes(3)]);
+  });
+
+  it('ends when it is left while it waits', async () => {
+    const reader = ringReader(createRing(SMALL));
+    const messages = reader[Symbol.asyncIterator]();
+    expect(messages[Symbol.asyncIterator]()).toBe(messages);
+    const next = messages.next();
+    await messages.return?.();
+    expect(await next).toEqual({ done: true, value: undefined });
+    expect(await messages.next()).toEqual({ done: true, value: undefined });
+    reader.close();
+  });
+
+  it('ends with an error when the reader’s place was taken over', async () => {
+    const ring = createRing(SMALL);
+    const former = ringReader(ring);
+    ringReader(ring, { id: former.id, takeOver: true });
+    await expect(former[Symbol.asyncIterator]().next()).rejects.toThrow('another reader 0 has taken over');
   });
 
   it('lets the host do other things', async () => {
@@ -347,6 +396,19 @@ describe('a buffer that is no ring', () => {
   ])('is refused: %s', (_, buffer, message) => {
     expect(() => ringReader(buffer as SharedArrayBuffer)).toThrow(message);
     expect(() => ringWriter(buffer as SharedArrayBuffer)).toThrow(message);
+  });
+
+  it('nor is any, where the host has no shared memory', () => {
+    const ring = createRing(SMALL);
+    vi.stubGlobal('SharedArrayBuffer', undefined);
+    try {
+      expect(() => createRing(SMALL)).toThrow(
+        'this host has no SharedArrayBuffer; a page must be cross-origin isolated',
+      );
+      expect(() => ringReader(ring)).toThrow('must be a SharedArrayBuffer of createRing');
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 
   it('nor can one be made that is too large', () => {
