@@ -198,7 +198,8 @@ describe('a breaker', () => {
 });
 
 it('keyed lists its keys and gates, the least recently used first', () => {
-  const breakers = keyed(() => circuitBreaker({ clock: manualClock() }), { maxKeys: 2 });
+  const clock = manualClock();
+  const breakers = keyed(() => circuitBreaker({ clock }), { maxKeys: 2 });
   for (const key of ['a', 'b', 'a', 'c']) {
     breakers.tryAcquire({ key, startedAt: 1 });
     breakers.release('success', 0, { key, startedAt: 1 });
