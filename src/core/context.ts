@@ -36,9 +36,12 @@ export type Provides<F extends string> = { readonly [PROVIDED]?: { readonly [fie
 
 type ProvidedBy<C> = C extends { readonly [PROVIDED]?: infer Fields } ? keyof NonNullable<Fields> : never;
 
-/** What a caller may say of a call; the own fields of a custom context have to be given. */
+/**
+ * What a caller may say of a call; the own fields of a custom context have to be given. An {@link AbortScope} in the place
+ * of the signal spares making one.
+ */
 export type Init<C extends Context> = Omit<C, keyof Context | typeof PROVIDED | ProvidedBy<C>> & {
-  [F in keyof Context]?: Context[F] | undefined;
+  [F in keyof Context]?: Context[F] | (F extends 'signal' ? AbortScope : never) | undefined;
 };
 
 /** The function that a call is about. */
@@ -158,7 +161,7 @@ export class CallContext implements Context {
       const value: unknown = changes[field as keyof Context];
       // Not given, except for a key, which may be taken away.
       if ((value === undefined && field !== 'key') || field === '__proto__') continue;
-      if (field === 'signal') this.#abortable = SignalScope.of(checkSignal(value));
+      if (field === 'signal') this.#abortable = readAbortable(value);
       else if (field === 'receivedAt') this.#receivedAt = checkNumber('context', field, value, {});
       else (this as Record<string, unknown>)[field] = value;
     }
@@ -200,11 +203,17 @@ function checkContext(ctx: unknown): void {
   if (typeof ctx !== 'object' || ctx === null) throw new TypeError(`${NEXT}, got ${String(ctx)}`);
 }
 
-function checkSignal(value: unknown): AbortSignal {
-  // Not by `instanceof`: some clients bring their own.
+function readAbortable(value: unknown): Abortable {
+  // Not by `instanceof`: some clients bring their own signals, and a scope may come from another copy of the library.
   const { addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>;
-  if (typeof addEventListener === 'function' && typeof removeEventListener === 'function') return value as AbortSignal;
-  return invalid('context', 'signal', 'an AbortSignal', value, true);
+  if (typeof addEventListener === 'function' && typeof removeEventListener === 'function') {
+    return SignalScope.of(value as AbortSignal);
+  }
+  const { add, remove, abandons } = (value ?? {}) as Partial<AbortScope>;
+  if (typeof add === 'function' && typeof remove === 'function' && typeof abandons === 'boolean') {
+    return value as AbortScope;
+  }
+  return invalid('context', 'signal', 'an AbortSignal or an AbortScope', value, true);
 }
 
 function ours(ctx: Context): Internal {

@@ -6,6 +6,7 @@ export type { Observer, ResilienceEvent } from './events.js';
 export { defaultClassify, runGate } from './gate.js';
 export type { HeaderSource } from './headers.js';
 export { type KeyedGate, type KeyedOptions, keyed } from './keyed.js';
+export { onAbort } from './on-abort.js';
 export { type Pipeline, pipeline, type Result } from './pipeline.js';
 export type { Classify, CommonOptions, Gate, GateOptions, Mode, Next, Outcome, Policy, Verdict } from './policy.js';
 export type { Random } from './random.js';

@@ -21,6 +21,7 @@ const CORE = [
   'isRejected',
   'isTimeout',
   'keyed',
+  'onAbort',
   'pipeline',
   'runGate',
   'systemClock',
