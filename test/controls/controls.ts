@@ -22,6 +22,12 @@ const LITTLE = 'concurrency-limiter/little-law.ts';
 const BREAKER_TESTS = ['circuit-breaker/formula.test.ts', 'circuit-breaker/recovery.test.ts'];
 const LIMITER_TESTS = ['concurrency-limiter/known-bugs.test.ts', 'concurrency-limiter/saturation.test.ts'];
 const RETRY_TESTS = ['retry/retry.test.ts'];
+const RING = 'ring-buffer/protocol.ts';
+// Each what ends with it: some bugs keep the search of the model from coming to an end.
+const RING_TESTS = ['ring-buffer/ring.test.ts'];
+const RING_SEARCH = ['ring-buffer/model.test.ts'];
+const LEDGER_TESTS = ['isolation/ledger.test.ts'];
+const SETS_TESTS = ['isolation/sets.test.ts'];
 
 // biome-ignore format: one line a bug and its change
 export const CONTROLS: readonly Control[] = [
@@ -150,6 +156,58 @@ export const CONTROLS: readonly Control[] = [
   { bug: 'the histogram is of admitted calls, not of offered ones (failsafe-go prioritizer)',
     file: 'priority/admission.ts', find: '(this.#offered[place] as number)++;', replace: 'if (place < this.cutoff) (this.#offered[place] as number)++;',
     tests: ['priority/admission.test.ts', 'priority/overload.test.ts'] },
+
+  // 9. Ring.
+  { bug: 'a message is claimed, which frees its slot, and then copied (the article that the ring is from, taken literally)',
+    file: RING, find: 'memory.copy(slot, length, into);\n    const time = memory.timeOf(slot);\n    if (!memory.cas(READ, at, (at + 1) | 0)) return AGAIN;', replace: 'if (!memory.cas(READ, at, (at + 1) | 0)) return AGAIN;\n    memory.copy(slot, length, into);\n    const time = memory.timeOf(slot);',
+    tests: RING_SEARCH },
+  { bug: 'a reader that was paused goes on as if nobody had claimed meanwhile (cloudtoid/interprocess PR #55)',
+    file: RING, find: 'if (!memory.cas(READ, at, (at + 1) | 0)) return AGAIN;', replace: 'memory.cas(READ, at, (at + 1) | 0);',
+    tests: RING_SEARCH },
+  { bug: 'a batch is claimed without a look whether another was faster',
+    file: RING, find: 'if (!memory.cas(READ, at, (at + count) | 0)) return AGAIN;', replace: 'memory.cas(READ, at, (at + count) | 0);',
+    tests: RING_SEARCH },
+  { bug: 'the writer laps the readers by one (Disruptor 3.1.1, 3.3.6)',
+    file: RING, find: 'if (((this.index - this.read) | 0) < this.shape.capacity) return true;', replace: 'if (((this.index - this.read) | 0) <= this.shape.capacity) return true;',
+    tests: RING_TESTS },
+  { bug: 'a batch laps the readers by one',
+    file: RING, find: 'if (((this.index + count - this.read) | 0) >= this.shape.capacity) break;', replace: 'if (((this.index + count - this.read) | 0) > this.shape.capacity) break;',
+    tests: RING_TESTS },
+  { bug: 'a write that wakes nobody, as somebody will come (Disruptor #119, #246)',
+    file: RING, find: 'return threshold === 1 || this.unread() >= threshold ? this.#wake(count) : 0;', replace: 'return this.unread() > threshold ? this.#wake(count) : 0;',
+    tests: RING_TESTS },
+  { bug: 'a reader sleeps without another look after its announcement (the article)',
+    file: RING, find: 'if (!this.hasUnread()) return signal;', replace: 'return signal;',
+    tests: RING_SEARCH },
+  { bug: 'a wake that reached nobody counts (spp: the process may have died)',
+    file: RING, find: 'if (memory.notify(signalOf(id)) > 0) woken++;', replace: 'memory.notify(signalOf(id));\n    woken++;',
+    tests: RING_TESTS },
+  { bug: 'who gives up waiting keeps the wake that was meant for somebody',
+    file: RING, find: 'if (this.leave()) wake(this.memory, this.shape.maxReaders, 1, this.id + 1);', replace: 'this.leave();',
+    tests: RING_SEARCH },
+  { bug: 'indices are compared as numbers, which ends after 2^31 messages',
+    file: RING, find: 'this.written = this.memory.load(WRITE);\n      available = (this.written - at) | 0;', replace: 'this.written = this.memory.load(WRITE);\n      available = this.written - at;',
+    tests: RING_TESTS },
+
+  // 10. Sets.
+  { bug: 'a killed call is tried again and the kill not counted: for ever (sidekiq #4069, faktory #99)',
+    file: 'isolation/worker-set.ts', find: 'if (killed) call.kills++;', replace: '',
+    tests: SETS_TESTS },
+  { bug: 'a call is ended twice: given up, and then answered',
+    file: 'isolation/call.ts', find: 'if (!this.#pending) return false;', replace: '',
+    tests: ['isolation/messages.test.ts'] },
+  { bug: 'what a crashed worker held is never settled (poolifier #3211)',
+    file: 'isolation/worker-set.ts', find: 'if (held !== undefined) this.#again(held, dead?.diedOfMessage === true, error);', replace: 'void held;',
+    tests: SETS_TESTS },
+  { bug: 'what a worker has answered just before its death is done once more',
+    file: 'isolation/ledger.ts', find: 'const readIndex = workers.readIndex();\n    const living = workers.living();\n    workers.drain();', replace: 'workers.drain();\n    const readIndex = workers.readIndex();\n    const living = workers.living();',
+    tests: LEDGER_TESTS },
+  { bug: 'a message claimed by a worker that dies before it names it is lost (eclipse-iceoryx #1546)',
+    file: 'isolation/ledger.ts', find: 'if (!named.has(place)) orphans.push(place);', replace: '',
+    tests: LEDGER_TESTS },
+  { bug: 'after a time limit the message that is in the worker by then is blamed',
+    file: 'isolation/worker-slot.ts', find: "(this.#end === 'exit' || place === this.#tooLong)", replace: 'place >= 0',
+    tests: ['isolation/workers.test.ts'] },
 ];
 
 /** Whether its `find` is not in its file, or there more than once: nobody would know what is planted. */

@@ -8,6 +8,11 @@ import { CONTROLS, type Control, isStale } from './controls.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
+/** Far longer than any test here takes. */
+const HANGS_AFTER_MS = 20_000;
+/** A bug that keeps a thread busy for ever is noticed by no test: it needs other tests, or another bug. */
+const ENDLESS_AFTER_MS = 180_000;
+
 interface Run {
   failed: string[];
   /** What kept test files from being loaded. */
@@ -34,6 +39,8 @@ async function run(tests: readonly string[], control?: Control): Promise<Run> {
       watch: false,
       bail: control === undefined ? 0 : 1,
       maxWorkers: control === undefined ? 2 : 1,
+      // What a bug makes hang has been noticed, too.
+      ...(control !== undefined && { testTimeout: HANGS_AFTER_MS, hookTimeout: HANGS_AFTER_MS }),
       reporters: [{}],
       typecheck: { enabled: false },
     },

@@ -1,10 +1,11 @@
 /**
  * The suite on other versions of Node, and a subset on other runtimes. They come as packages, into a cache in node_modules;
  * Chromium from the host. What is missing is named at the end: it was not tested.
- * `npm run test:runtimes -- bun deno` runs those; `--subset` runs the subset on the versions of Node, too.
+ * `npm run test:runtimes -- bun deno` runs those, `here` is the Node that runs this; with `--subset` the versions of Node run the
+ * subset only.
  */
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,12 +13,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import type { SubsetResult } from './subset.js';
+import { countsOf, type VitestReport } from './suite.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CACHE = join(ROOT, 'node_modules/.cache/runtimes');
 const BINARY: Record<string, string> = { node: 'node/bin/node', workerd: 'workerd/bin/workerd' };
 const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome'];
 const LIMIT_MS = 120_000;
+const SUITE_LIMIT_MS = 1_800_000;
 
 interface Output {
   code: number;
@@ -93,7 +96,6 @@ const config :Workerd.Config = (services = [(name = "main", worker = (
 
 /** In a page of its own origin, isolated so that it may share memory. */
 async function inChromium(binary: string, script: string, folder: string): Promise<SubsetResult> {
-  const { readFileSync } = await import('node:fs');
   const headers = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
   let arrived: (result: SubsetResult) => void;
   const result = new Promise<SubsetResult>((resolve) => {
@@ -149,6 +151,24 @@ function report(name: string, { passed, failed, skipped, numbers }: SubsetResult
   );
 }
 
+/** The whole suite but for what is not about the runtime. */
+async function suiteOn(name: string, binary: string): Promise<void> {
+  const file = join(folder, `${name}.json`);
+  const args = ['node_modules/vitest/vitest.mjs', 'run', '--typecheck.enabled=false', '--exclude', 'test/package/**'];
+  const run = await output(binary, [...args, '--reporter=json', `--outputFile=${file}`], ROOT, SUITE_LIMIT_MS);
+  const line = (text: string): void => void summary.push(`${name.padEnd(10)} suite: ${text}`);
+  if (!existsSync(file)) {
+    failures++;
+    line(`FAILED, no report: ${run.text.trim().slice(-2_000)}`);
+    return;
+  }
+  const { passed, failed, skipped } = countsOf(JSON.parse(readFileSync(file, 'utf8')) as VitestReport);
+  if (run.code !== 0 && failed.length === 0) failed.push(`exit code ${run.code}: ${run.text.trim().slice(-2_000)}`);
+  if (failed.length > 0) failures++;
+  const notes = [...failed.map((one) => `\n    FAILED ${one}`), ...skipped.map((one) => `\n    skipped ${one}`)];
+  line(`${passed} passed, ${failed.length} failed, ${skipped.length} skipped${notes.join('')}`);
+}
+
 function missing(name: string): void {
   summary.push(`${name.padEnd(10)} NOT TESTED: it is not here and its package cannot be had`);
 }
@@ -158,22 +178,14 @@ try {
   const here = resultIn(await output(process.execPath, [script], folder));
   report(`${process.version}`, here, here.numbers);
 
-  for (const name of ['node@22', 'node@24', 'node@26'].filter(isWanted)) {
-    const binary = await fetched(name);
+  for (const name of ['here', 'node@22', 'node@24', 'node@26'].filter(isWanted)) {
+    const binary = name === 'here' ? process.execPath : await fetched(name);
     if (binary === undefined) {
       missing(name);
       continue;
     }
-    report(name, resultIn(await output(binary, [script], folder)), here.numbers);
-    if (subsetOnly) continue;
-    // What packs and builds is about npm, not about the runtime.
-    const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--typecheck.enabled=false', '--reporter=dot'];
-    const without = ['--exclude', 'test/package/**', '--exclude', 'test/bench/**'];
-    const { code, text } = await output(binary, [...vitest, ...without], ROOT, 1_800_000);
-    if (code !== 0) failures++;
-    const counts = [...text.matchAll(/^.*?(Test Files|Tests) .*$/gm)].map(([line]) => line.trim()).join('; ');
-    summary.push(`${name.padEnd(10)} suite: ${code === 0 ? 'passed' : 'FAILED'}: ${counts}`);
-    if (code !== 0) console.error(text.slice(-8_000));
+    if (name !== 'here') report(name, resultIn(await output(binary, [script], folder)), here.numbers);
+    if (!subsetOnly) await suiteOn(name, binary);
   }
   for (const [name, runArgs] of [
     ['bun', ['run']],
@@ -197,6 +209,11 @@ try {
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
+}
+if (!subsetOnly) {
+  summary.push(
+    'not run: test/package, as npm and the build are not of the runtime; type tests, which run in no runtime',
+  );
 }
 console.log(`\n${summary.join('\n')}`);
 process.exit(failures > 0 ? 1 : 0);
