@@ -24,8 +24,6 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['src/**'],
-      // Runs in worker threads only, where the tests see what it does and v8's counts of this thread do not.
-      exclude: ['src/isolation/serve.ts'],
       reporter: ['text', 'html'],
       thresholds: { lines: 98, branches: 98 },
     },

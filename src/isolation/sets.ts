@@ -171,9 +171,9 @@ function readSizes(read: OptionReader): [name: string, workers: number][] {
     return invalid(read.owner, 'sets', 'a number, or an object of { workers } by name', sets, true);
   }
   return Object.entries(sets).map(([name, size]) => {
-    const option = `sets.${name}.workers`;
-    const workers = isPlainObject(size) ? size.workers : size;
-    return [name, checkNumber(read.owner, option, workers, { min: 1, max: 32, integer: true })];
+    const option = `sets.${name}`;
+    if (!isPlainObject(size)) return invalid(read.owner, option, 'an object of { workers }', size, true);
+    return [name, checkNumber(read.owner, `${option}.workers`, size.workers, { min: 1, max: 32, integer: true })];
   });
 }
 

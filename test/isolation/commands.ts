@@ -22,6 +22,9 @@ export const Command = {
   SHARED: 18,
 } as const;
 
-/** Words of the memory that test and workers share, beside the gates: how often COUNT ran, how many starts hang. */
+/** Words of the memory that test and workers share, beside the gates: how often WAIT has begun, how often COUNT ran, and how
+ * many starts fail or hang. */
+export const BEGUN = 28;
+export const FAILING_STARTS = 29;
 export const COUNTER = 30;
 export const HANGING_STARTS = 31;

@@ -4,7 +4,7 @@ import type { Sets, SetsOptions } from 'evenkeel/isolation';
 import { manualClock } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 import { builtWorker } from './build.js';
-import { COUNTER, Command } from './commands.js';
+import { BEGUN, COUNTER, Command } from './commands.js';
 import { eventsOf, fate, message, openSets, total, until } from './open.js';
 
 const worker = builtWorker(join(import.meta.dirname, 'work.ts'));
@@ -109,6 +109,19 @@ describe('a call that nobody waits for any more', () => {
     await first;
     expect(await late).toBe('timed out');
     expect(sets.snapshot()['0']).toMatchObject({ done: 1, abandoned: 1, droppedByAge: 0 });
+  });
+
+  it('has no other outcome when its worker answers all the same', async () => {
+    const { words, open: openGate, workerOptions } = gates();
+    const sets = open({ workerOptions });
+    const caller = new AbortController();
+    const given = fate(sets.call(message(Command.WAIT, 0), { signal: caller.signal }));
+    const next = fate(sets.call(message(0)));
+    await until(() => Atomics.load(words, BEGUN) === 1);
+    caller.abort('not any more');
+    openGate(0);
+    expect(await Promise.all([given, next])).toEqual(['not any more', 'answer 0']);
+    expect(sets.snapshot()['0']).toMatchObject({ abandoned: 1, done: 1, queued: 0, inWork: 0 });
   });
 
   it('is told of once when it is too old', async () => {

@@ -1,9 +1,10 @@
 /** A worker whose messages say what to do: the first byte is the command, the rest is echoed. */
 import { workerData } from 'node:worker_threads';
 import { serve } from 'evenkeel/isolation';
-import { COUNTER, Command, HANGING_STARTS } from './commands.js';
+import { BEGUN, COUNTER, Command, FAILING_STARTS, HANGING_STARTS } from './commands.js';
 
 const shared: Int32Array = workerData.shared ?? new Int32Array(new SharedArrayBuffer(128));
+if (Atomics.sub(shared, FAILING_STARTS, 1) > 0) process.exit(1);
 if (Atomics.sub(shared, HANGING_STARTS, 1) > 0)
   Atomics.wait(shared, HANGING_STARTS, Atomics.load(shared, HANGING_STARTS));
 
@@ -40,6 +41,7 @@ serve((message) => {
       return message;
     }
     case Command.WAIT:
+      Atomics.add(shared, BEGUN, 1);
       Atomics.wait(shared, message[1] as number, 0);
       return message;
     case Command.COUNT:

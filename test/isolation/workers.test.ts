@@ -3,8 +3,9 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { isMessageLost, type Sets, type SetsOptions } from 'evenkeel/isolation';
 import { manualClock, seededRandom } from 'evenkeel/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { WorkerStatus } from '../../src/isolation/protocol.js';
 import { builtWorker } from './build.js';
-import { Command, HANGING_STARTS } from './commands.js';
+import { BEGUN, Command, FAILING_STARTS, HANGING_STARTS } from './commands.js';
 import { events, eventsOf, fate, message, openSets, total, until } from './open.js';
 
 const worker = builtWorker(join(import.meta.dirname, 'work.ts'));
@@ -82,6 +83,16 @@ describe('a worker that does not start', () => {
     expect(waits).toEqual([0, 100, 200, 400, 500, 500, 500]);
   });
 
+  it('is forgiven as soon as another one has started', async () => {
+    const shared = new Int32Array(new SharedArrayBuffer(128));
+    shared[FAILING_STARTS] = 2;
+    const sets = open({ restartMinMs: 1, workerOptions: { workerData: { shared } } });
+    expect(await fate(sets.call(message(0)))).toBe('worker_lost');
+    await until(() => sets.snapshot()['0']?.workers === 1);
+    expect(await fate(sets.call(message(0, 7)))).toBe('answer 0,7');
+    expect(sets.snapshot()['0']).toMatchObject({ restarts: 2, refused: 0 });
+  });
+
   it('since its options can be used only once, is a failure to start like others', async () => {
     const { port2 } = new MessageChannel();
     const sets = open({
@@ -123,6 +134,38 @@ describe('a worker that is ended for one message', () => {
     openGate(1);
     expect(await next).toBe('answer 12,1');
     expect(sets.snapshot()['0']).toMatchObject({ done: 2, setAside: 0, restarts: 1 });
+  });
+});
+
+describe('a worker that dies of a message that was given up', () => {
+  it('is replaced, and the message is not tried again', async () => {
+    const started = startedWorkers();
+    const shared = new Int32Array(new SharedArrayBuffer(128));
+    const sets = open({ workerOptions: { workerData: { shared } } });
+    const caller = new AbortController();
+    const call = fate(sets.call(message(Command.WAIT, 0), { signal: caller.signal }));
+    await until(() => Atomics.load(shared, BEGUN) === 1);
+    caller.abort('not any more');
+    await started[0]?.terminate();
+    expect([await call, await fate(sets.call(message(0)))]).toEqual(['not any more', 'answer 0']);
+    expect(Atomics.load(shared, BEGUN)).toBe(1);
+    expect(sets.snapshot()['0']).toMatchObject({ abandoned: 1, done: 1, restarts: 1 });
+  });
+});
+
+describe('a worker that goes on to its next message while it is looked at', () => {
+  it('is not ended for the time that the last one took', async () => {
+    const shared = new Int32Array(new SharedArrayBuffer(128));
+    const sets = open({ messageTimeoutMs: 20_000, workerOptions: { workerData: { shared } } });
+    const call = fate(sets.call(message(Command.WAIT, 0)));
+    await until(() => Atomics.load(shared, BEGUN) === 1);
+    // The first look at its status finds the message before, which began long ago.
+    const beganAt = vi.spyOn(WorkerStatus.prototype, 'beganAt', 'get').mockReturnValueOnce(-1e6);
+    await until(() => beganAt.mock.calls.length >= 2);
+    Atomics.store(shared, 0, 1);
+    Atomics.notify(shared, 0);
+    expect(await call).toBe('answer 12,0');
+    expect(sets.snapshot()['0']).toMatchObject({ done: 1, restarts: 0 });
   });
 });
 

@@ -1,5 +1,6 @@
 /** What another thread does between two steps of one side: the races that threads show once in a million times. */
 import { createRing, ringReader, ringWriter } from 'evenkeel/ring-buffer';
+import { manualClock } from 'evenkeel/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/core/clock.js';
 import { Batch } from '../../src/ring-buffer/batch.js';
@@ -152,9 +153,11 @@ describe('a reader that waits without blocking', () => {
 
   it('fails when its place was taken over', async () => {
     const ring = createRing(SHAPE);
-    const former = ringReader(ring);
+    const clock = manualClock();
+    const former = ringReader(ring, { clock });
     ringReader(ring, { id: former.id, takeOver: true });
-    await expect(former.wait()).rejects.toThrow('another reader 0 has taken over');
+    await expect(former.wait(50)).rejects.toThrow('another reader 0 has taken over');
+    expect(clock.waiting).toBe(0);
   });
 
   it('ends when its place is taken over meanwhile, and the host is told', async () => {

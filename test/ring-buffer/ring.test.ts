@@ -214,6 +214,17 @@ describe('places', () => {
     expect(() => c.tryRead(new Uint8Array(8))).toThrow('ringReader: closed');
   });
 
+  it('a reader that is closed once more does not disturb the next one at its place', async () => {
+    const ring = createRing(SMALL);
+    const [writer, former] = [ringWriter(ring), ringReader(ring)];
+    former.close();
+    const reader = ringReader(ring);
+    const wait = reader.wait();
+    former.close();
+    writer.tryWrite(bytes(1));
+    expect([writer.stats().wakes, await wait]).toEqual([1, true]);
+  });
+
   it('storms of readers that come, wait and go leave nothing behind', async () => {
     const ring = createRing(SMALL);
     const writer = ringWriter(ring);
