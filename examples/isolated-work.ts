@@ -15,14 +15,14 @@ const MESSAGE_BYTES = 4_096;
 const MATCH_TIMEOUT_MS = 250;
 const CLIENT_TIMEOUT_MS = 2_000;
 
-export function matchSets(worker: URL): Sets {
+export function matchSets(worker: URL, clientTimeoutMs = CLIENT_TIMEOUT_MS): Sets {
   return createSets({
     worker,
     sets: SETS,
     route: (message) => (message[0] as number) % SETS,
     messageTimeoutMs: MATCH_TIMEOUT_MS,
     messageBytes: MESSAGE_BYTES,
-    maxAgeMs: CLIENT_TIMEOUT_MS,
+    maxAgeMs: clientTimeoutMs,
     // Tenants do not wait behind many others of their set.
     capacity: 32,
     // A pattern that has hung once hangs again.
@@ -49,7 +49,7 @@ function statusOf(error: unknown): [status: number, why: string] {
   return error instanceof Error && error.name === 'SyntaxError' ? [400, error.message] : [500, 'failed'];
 }
 
-export function matchServer(sets: Sets): Server {
+export function matchServer(sets: Sets, clientTimeoutMs = CLIENT_TIMEOUT_MS): Server {
   return createServer(async (request, response) => {
     const { searchParams } = new URL(request.url ?? '/', 'http://localhost');
     const [customer, pattern, text] = ['customer', 'pattern', 'text'].map((name) => searchParams.get(name) ?? '');
@@ -61,7 +61,7 @@ export function matchServer(sets: Sets): Server {
     const caller = new AbortController();
     response.once('close', () => caller.abort());
     try {
-      const answer = await sets.call(message, { signal: caller.signal, timeoutMs: CLIENT_TIMEOUT_MS });
+      const answer = await sets.call(message, { signal: caller.signal, timeoutMs: clientTimeoutMs });
       response.end(answer);
     } catch (error) {
       if (caller.signal.aborted) return;

@@ -13,8 +13,9 @@ let server: Server;
 let base: string;
 
 beforeEach(async () => {
-  sets = matchSets(worker.url());
-  server = matchServer(sets);
+  // On a busy machine a worker's start takes its time.
+  sets = matchSets(worker.url(), 60_000);
+  server = matchServer(sets, 60_000);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 });

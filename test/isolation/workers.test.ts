@@ -58,7 +58,8 @@ describe('a worker that does not start', () => {
     shared[HANGING_STARTS] = 1;
     const sets = open({
       sets: { '0': { workers: 2 } },
-      startTimeoutMs: 500,
+      // Long enough that on a busy machine the other one starts in time.
+      startTimeoutMs: 2_000,
       workerOptions: { workerData: { shared } },
     });
     while (eventsOf('worker_exit').length === 0) await fate(sets.call(message(0)));
