@@ -5,7 +5,8 @@ import { type ClientsOptions, runClients, type Tally } from './clients.js';
 export interface CannonOptions {
   port: number;
   connections: number;
-  seconds: number;
+  /** How long, or how many. */
+  until: { seconds: number } | { requests: number };
 }
 
 export interface Shots {
@@ -26,17 +27,23 @@ function p99Of(tookMs: number[]): number {
   return tookMs[Math.floor(tookMs.length * 0.99)] ?? Number.NaN;
 }
 
-async function shoot({ port, connections, seconds }: CannonOptions): Promise<Shots> {
+async function shoot({ port, connections, until }: CannonOptions): Promise<Shots> {
   const tookMs: number[] = [];
+  const ends = 'seconds' in until ? { duration: until.seconds } : { amount: until.requests };
   const startMs = performance.now();
+  // autocannon goes on for up to `sampleInt` after the last answer.
+  let endMs = startMs;
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const cannon = autocannon(
-      { url: `http://127.0.0.1:${port}`, connections, duration: seconds },
+      { url: `http://127.0.0.1:${port}`, connections, sampleInt: 50, ...ends },
       (error: unknown, done) => (error ? reject(error) : resolve(done)),
     );
-    cannon.on('response', (_client, _status, _bytes, took) => tookMs.push(took));
+    cannon.on('response', (_client, _status, _bytes, took) => {
+      tookMs.push(took);
+      endMs = performance.now();
+    });
   });
-  const tookS = (performance.now() - startMs) / 1_000;
+  const tookS = (endMs - startMs) / 1_000;
   const answered = result['2xx'];
   return {
     answered,

@@ -6,18 +6,30 @@ import { buildBeside, resultsDir } from '../build.js';
 import { MarkedPlace } from '../marked-place.js';
 import { Progress } from '../progress.js';
 import { machine } from '../results.js';
-import type { Shots } from './load.js';
+import type { CannonOptions, Shots } from './load.js';
 import { type LoadProcess, type ServerProcess, startLoad, startServer } from './processes.js';
-import { GUARDS, type HttpRun, httpMarkdown, type OverloadRound, type ThroughputRound } from './report.js';
+import {
+  GUARDS,
+  type HttpRun,
+  httpMarkdown,
+  type OverloadRound,
+  type Throughput,
+  type ThroughputRound,
+} from './report.js';
 import type { Guard } from './server.js';
 
 const USAGE = `npm run bench:http
-  --rounds <n>       of the throughput, default 8; the overload has half as many
+  --rounds <n>       fresh servers so many times, default 8; half as many for the overload
   --markdown <file>  put the tables between the lines "<!-- http -->" and "<!-- /http -->" of the file
 `;
 const CONNECTIONS = 32;
 const WARM_UP_S = 1;
-const SHOTS_S = 1.5;
+/** Until V8 has compiled what is called for each request: by number, for a busy machine serves few a second. */
+const WARM_UP_REQUESTS = 20_000;
+/** A fifth of a second on a quiet machine: its slow phases are longer, and meet all servers. */
+const SHOTS = 6_000;
+/** How often each server has its turn before there are fresh ones. An even number: forwards, backwards. */
+const TURNS = 6;
 /** Enough that the server is never idle, few enough that all are answered in time. */
 const CAPACITY_CONNECTIONS = 8;
 const OVERLOAD = 3;
@@ -31,43 +43,45 @@ interface Env {
   progress: Progress;
 }
 
-async function shoot(load: LoadProcess, port: number, connections: number, seconds: number): Promise<Shots> {
-  const report = await load.run({ cannon: { port, connections, seconds } });
+async function shoot(load: LoadProcess, cannon: CannonOptions): Promise<Shots> {
+  const report = await load.run({ cannon });
   if (!('shots' in report)) throw new Error('the load generator answered another question');
   if (report.shots.failed > 0) throw new Error(`${report.shots.failed} requests failed where none should`);
   return report.shots;
 }
 
-/** Fresh servers, warmed up; then each in turn, forwards and backwards: so each has its turn at the same time on average. */
-async function throughputRound({ dir, load, progress }: Env, upstream: ServerProcess): Promise<ThroughputRound> {
+/**
+ * Fresh servers, warmed up; then each in turn, forwards and backwards, many short turns: what is compared was measured
+ * within two seconds.
+ */
+async function throughputRounds({ dir, load, progress }: Env, upstream: ServerProcess): Promise<ThroughputRound[]> {
   const servers = new Map<Guard, ServerProcess>();
-  const shots = new Map<Guard, { found: Shots; cpuMs: number }[]>(GUARDS.map((guard) => [guard, []]));
+  const rounds: ThroughputRound[] = [];
+  const shots = (server: ServerProcess, requests: number): Promise<Shots> =>
+    shoot(load, { port: server.port, connections: CONNECTIONS, until: { requests } });
+  async function measured(server: ServerProcess): Promise<Throughput> {
+    const before = await server.cpuMs();
+    const { answered, perSecond, p99Ms } = await shots(server, SHOTS);
+    return { perSecond, p99Ms, cpuUs: (((await server.cpuMs()) - before) / answered) * 1_000 };
+  }
   try {
     for (const guard of GUARDS) {
       const server = await startServer(dir, 'server.js', 'upstream', guard, String(upstream.port));
       servers.set(guard, server);
-      await shoot(load, server.port, CONNECTIONS, WARM_UP_S);
+      await shots(server, WARM_UP_REQUESTS);
     }
-    for (const guard of [...GUARDS, ...[...GUARDS].reverse()]) {
-      progress.step(`throughput, ${guard}`);
-      const server = servers.get(guard) as ServerProcess;
-      const before = await server.cpuMs();
-      const found = await shoot(load, server.port, CONNECTIONS, SHOTS_S);
-      shots.get(guard)?.push({ found, cpuMs: (await server.cpuMs()) - before });
+    for (let turn = 0; turn < TURNS; turn++) {
+      const round: Partial<ThroughputRound> = {};
+      for (const guard of turn % 2 === 0 ? GUARDS : [...GUARDS].reverse()) {
+        progress.step(`throughput, ${guard}`);
+        round[guard] = await measured(servers.get(guard) as ServerProcess);
+      }
+      rounds.push(round as ThroughputRound);
     }
   } finally {
     for (const server of servers.values()) await server.stop();
   }
-  const figures = (guard: Guard) => {
-    const both = shots.get(guard) ?? [];
-    const sum = (of: (one: (typeof both)[number]) => number): number => both.reduce((all, one) => all + of(one), 0);
-    return {
-      perSecond: sum((one) => one.found.perSecond) / both.length,
-      p99Ms: sum((one) => one.found.p99Ms) / both.length,
-      cpuUs: (sum((one) => one.cpuMs) / sum((one) => one.found.answered)) * 1_000,
-    };
-  };
-  return { bare: figures('bare'), guarded: figures('guarded'), signal: figures('signal') };
+  return rounds;
 }
 
 async function withServer<T>(dir: string, guard: Guard, use: (server: ServerProcess) => Promise<T>): Promise<T> {
@@ -82,8 +96,9 @@ async function withServer<T>(dir: string, guard: Guard, use: (server: ServerProc
 async function overloadRound({ dir, load, progress }: Env): Promise<OverloadRound> {
   progress.step('capacity of the bare server');
   const capacity = await withServer(dir, 'bare', async ({ port }) => {
-    await shoot(load, port, CAPACITY_CONNECTIONS, WARM_UP_S);
-    return (await shoot(load, port, CAPACITY_CONNECTIONS, 2 * WARM_UP_S)).perSecond;
+    const cannon = { port, connections: CAPACITY_CONNECTIONS };
+    await shoot(load, { ...cannon, until: { seconds: WARM_UP_S } });
+    return (await shoot(load, { ...cannon, until: { seconds: 2 * WARM_UP_S } })).perSecond;
   });
   const clients = Math.round((OVERLOAD * capacity * CLIENT_PERIOD_MS) / 1_000);
   const overload = (guard: Guard) =>
@@ -106,13 +121,13 @@ async function measure(rounds: number): Promise<HttpRun> {
   });
   const overloadRounds = Math.ceil(rounds / 2);
   const run: HttpRun = { startedAt: new Date().toISOString(), machine: machine(), throughput: [], overload: [] };
-  const progress = new Progress(rounds * 2 * GUARDS.length + overloadRounds * 3);
+  const progress = new Progress(rounds * TURNS * GUARDS.length + overloadRounds * 3);
   const load = startLoad(dir);
   const env: Env = { dir, load, progress };
   try {
     const upstream = await startServer(dir, 'upstream.js');
     try {
-      for (let i = 0; i < rounds; i++) run.throughput.push(await throughputRound(env, upstream));
+      for (let i = 0; i < rounds; i++) run.throughput.push(...(await throughputRounds(env, upstream)));
     } finally {
       await upstream.stop();
     }
