@@ -16,6 +16,7 @@ import {
   REQUEST_HEADER_BYTES,
   WorkerStatus,
 } from '../../src/isolation/protocol.js';
+import { SharedMemory } from '../../src/ring-buffer/memory.js';
 
 const thread = vi.hoisted(() => ({ workerData: null as unknown }));
 vi.mock('node:worker_threads', async (original) => ({
@@ -138,6 +139,24 @@ describe('serve', () => {
     // From where it sleeps too.
     host.send(bytes(4, 4, 4));
     expect(await host.replies(1)).toMatchObject([{ place: 2, bytes: bytes(3) }]);
+  });
+
+  it('takes a message that comes while it blocks at once, without the event loop', async () => {
+    const { wait } = SharedMemory.prototype;
+    const blocked = vi.spyOn(SharedMemory.prototype, 'wait').mockImplementationOnce(function (
+      this: SharedMemory,
+      ...args
+    ) {
+      host.send(bytes(7));
+      return wait.apply(this, args);
+    });
+    const seen: number[] = [];
+    host.serve((message) => {
+      seen.push(...message);
+      return message;
+    });
+    expect([blocked.mock.results[0]?.value, seen]).toEqual(['not-equal', [7]]);
+    expect(await host.replies(1)).toMatchObject([{ answer: Answer.VALUE, bytes: bytes(7) }]);
   });
 
   it('waits for a promise before it takes the next message', async () => {
