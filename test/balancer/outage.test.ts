@@ -1,17 +1,6 @@
 /** The figures that the balancer is for, in virtual time: three instances, 300 calls a second, default settings. */
-import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  dead,
-  failing,
-  leastOkRatio,
-  okRatio,
-  type PoolCall,
-  type PoolReport,
-  type PoolRun,
-  perSecondTo,
-  runPool,
-  well,
-} from '../simulation/pool.js';
+import { describe, expect, it } from 'vitest';
+import { dead, failing, leastOkRatio, okRatio, type PoolRun, perSecondTo, runPool, well } from '../simulation/pool.js';
 
 const MINUTE = 60_000;
 const DIES = 30_000;
@@ -110,35 +99,25 @@ describe('one of three instances dies', () => {
   });
 });
 
-describe('one of three instances fails 10 % of its calls', () => {
-  let calls: PoolCall[];
-  let states: PoolReport['states'];
-  let pool: PoolReport['pool'];
-  // Not as the file is read: Stryker would run each test of the module against each change of what is called there.
-  beforeAll(() => {
-    const instances = { a: well(), b: well(), c: failing(0.1) };
-    ({ calls, states, pool } = runPool({ instances, durationMs: 10 * MINUTE, perSecond: 300 }));
+it('one of three instances that fails 10 % of its calls sheds two thirds of its share, without flapping', () => {
+  const { calls, states, pool } = runPool({
+    instances: { a: well(), b: well(), c: failing(0.1) },
+    durationMs: 10 * MINUTE,
+    perSecond: 300,
   });
-
-  it('sheds two thirds of its share, and with it of the failures', () => {
-    expect(perSecondTo(calls, 'c', 10_000, 10 * MINUTE)).toBeLessThan(100 / 3 + 3);
-    expect(okRatio(calls, 10_000)).toBeGreaterThan(0.988);
-    expect(pool.snapshot().instances[2]?.successRatio).toBeGreaterThan(0.8);
-  });
-
-  it('without flapping: no change of state, and every half minute about the same share', () => {
-    expect(states).toEqual([]);
-    for (let from = 10_000; from < 10 * MINUTE - 30_000; from += 30_000) {
-      const share = perSecondTo(calls, 'c', from, from + 30_000) / 300;
-      expect(share).toBeGreaterThan(0.05);
-      expect(share).toBeLessThan(0.18);
-    }
-  });
-
-  it('leaves the others as they were', () => {
-    for (const other of pool.snapshot().instances.slice(0, 2))
-      expect(other).toMatchObject({ weight: 1, successRatio: 1 });
-  });
+  expect(perSecondTo(calls, 'c', 10_000, 10 * MINUTE)).toBeLessThan(100 / 3 + 3);
+  // And with it of the failures.
+  expect(okRatio(calls, 10_000)).toBeGreaterThan(0.988);
+  expect(pool.snapshot().instances[2]?.successRatio).toBeGreaterThan(0.8);
+  // No change of state, and every half minute about the same share.
+  expect(states).toEqual([]);
+  for (let from = 10_000; from < 10 * MINUTE - 30_000; from += 30_000) {
+    const share = perSecondTo(calls, 'c', from, from + 30_000) / 300;
+    expect(share).toBeGreaterThan(0.05);
+    expect(share).toBeLessThan(0.18);
+  }
+  for (const other of pool.snapshot().instances.slice(0, 2))
+    expect(other).toMatchObject({ weight: 1, successRatio: 1 });
 });
 
 describe('an instance that fails half of its calls', () => {
