@@ -6,7 +6,7 @@ import { ROOT } from './markdown.js';
 
 const FOLDER = join(ROOT, 'docs/figures');
 
-it('the figures are what `npm run figures` draws', { timeout: 60_000 }, async () => {
+it('the figures are what `npm run figures` draws', { timeout: 600_000 }, async () => {
   const drawn = await figures();
   expect(readdirSync(FOLDER).sort()).toEqual(Object.keys(drawn).sort());
   for (const [name, svg] of Object.entries(drawn))
