@@ -83,6 +83,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   #throttling = false;
   readonly #windowMs: number;
   /** When a call last asked. */
+  // Stryker disable next-line UnaryOperator: the first call starts the window afresh, as any first call does
   #latest = -Infinity;
   /** The requests and accepts of calls admitted before that are forgotten. */
   #forgottenAt = -Infinity;
@@ -117,7 +118,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     const counted = admittedAt >= this.#forgottenAt && window.total(ACCEPTS) < window.total(REQUESTS);
     if (verdict === 'ignored') {
       if (counted) window.add(REQUESTS, admittedAt, -1);
-      if (this.#throttling && this.mode === 'enforce') this.#throttle?.giveBack(admittedAt);
+      if (this.mode === 'enforce') this.#throttle?.giveBack(admittedAt);
       return;
     }
     const accepted = verdict === 'success';
@@ -132,13 +133,12 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   /** When a call asks. A clock that fails stands still; one that is set back by more than the window starts afresh. */
   #timeOf(ctx: Partial<Context> | undefined): number {
     const now = ctx?.startedAt ?? this.clock.now();
-    if (now >= this.#latest && now < Infinity) {
-      this.#latest = now;
-    } else if (now < this.#latest - this.#windowMs && now > -Infinity) {
+    if (now < this.#latest - this.#windowMs && now > -Infinity) {
       this.#window.restart();
       this.#latest = now;
       this.#forgottenAt = this.#offUntil = -Infinity;
-      if (this.#throttling) this.#setState('closed', now);
+    } else if (now < Infinity) {
+      this.#latest = Math.max(this.#latest, now);
     }
     return this.#latest;
   }
@@ -149,7 +149,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
       const p = this.#probability();
       return p === 0 || this.random() >= p;
     }
-    if (this.#throttling && this.#isOver(throttle)) this.#close(now);
+    if (this.#throttling && this.#isOver()) this.#close(now);
     return !this.#throttling || throttle.admit(now);
   }
 
@@ -171,8 +171,9 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     this.#setState('throttling', now);
   }
 
-  #isOver(throttle: Throttle): boolean {
-    return this.#window.total(REQUESTS) === 0 || throttle.isOver(this.#settings.k);
+  /** To be asked only while throttling. */
+  #isOver(): boolean {
+    return this.#window.total(REQUESTS) === 0 || (this.#throttle as Throttle).isOver(this.#settings.k);
   }
 
   /** What was counted before the callee's recovery is stale. */
@@ -202,7 +203,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     read.done();
     this.#settings = settings;
     // A call that was not counted when it began must not be counted when it ends.
-    if (this.mode === 'off' && mode !== 'off') this.#offUntil = this.clock.now();
+    if (this.mode === 'off') this.#offUntil = this.clock.now();
     this.mode = mode;
   }
 
@@ -211,7 +212,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     const window = this.#window;
     window.advance(now);
     const throttle = this.#throttle;
-    if (throttle !== undefined && this.#throttling && this.#isOver(throttle)) this.#close(now);
+    if (this.#throttling && this.#isOver()) this.#close(now);
     const p = throttle === undefined ? this.#probability() : this.#throttling ? throttle.rejectProbability : 0;
     const state = this.#throttling || p > 0 ? 'throttling' : 'closed';
     return { requests: window.total(REQUESTS), accepts: window.total(ACCEPTS), rejectProbability: p, state };

@@ -90,14 +90,17 @@ export class Throttle {
 
   #moveTo(now: number): void {
     const passedMs = now - this.#decidedAt;
+    // Stryker disable next-line EqualityOperator: in no time nothing fades
     if (passedMs > 0) {
       this.#decidedAt = now;
       this.#calmMs += Math.min(passedMs, CALM_GAP_MS);
       const kept = REPORT_MS / (REPORT_MS + passedMs);
       this.#offered *= kept;
       this.#refused *= kept;
+      // Stryker disable next-line EqualityOperator: of one right nothing is lost
       if (this.#rights > 1) this.#rights = 1 + ((this.#rights - 1) * KEEP_MS) / (KEEP_MS + passedMs);
       // An implicit Euler step: right for any length, and never more than there is.
+      // Stryker disable next-line ConditionalExpression,EqualityOperator: only spares the division
       if (this.#pending > 0) {
         const released = (this.#pending * passedMs) / (SPREAD_MS + passedMs);
         this.#pending -= released;

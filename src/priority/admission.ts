@@ -44,7 +44,7 @@ export class Admission {
 
   /** Counts a call that is offered, and tells whether it gets in. */
   offer(place: number): boolean {
-    (this.#offered[place] as number)++;
+    (this.#offered[place] as number) += 1;
     return place < this.cutoff;
   }
 

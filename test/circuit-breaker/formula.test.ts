@@ -1,7 +1,7 @@
 import { type CircuitBreaker, circuitBreaker, keyed, pipeline, RejectedError, TimeoutError } from 'evenkeel';
 import { manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { rejectProbability } from '../../src/circuit-breaker/circuit-breaker.js';
 
 describe('p', () => {
@@ -89,7 +89,7 @@ describe("recovery: 'sre'", () => {
   });
 
   it('admits while p = 0 whatever the random source gives', () => {
-    const breaker = circuitBreaker({ recovery: 'sre', random: () => 0 });
+    const breaker = circuitBreaker({ recovery: 'sre', random: () => NaN });
     for (let i = 0; i < 100; i++) {
       expect(breaker.tryAcquire({ startedAt: i })).toBe(true);
       breaker.release('success', 0, { startedAt: i });
@@ -129,9 +129,11 @@ describe("recovery: 'sre'", () => {
       buckets: 10,
       minRequests: 1,
     });
+    breaker.tryAcquire();
+    breaker.release('success', 0);
     expect(breaker.retryAfterMs()).toBe(0);
     breaker.tryAcquire();
-    breaker.release('failure', 0);
+    breaker.tryAcquire();
     clock.jump(30);
     expect(breaker.tryAcquire()).toBe(false);
     expect(breaker.retryAfterMs()).toBeCloseTo(70, 9);
@@ -244,6 +246,7 @@ for (const recovery of ['fast', 'sre'] as const)
       const breaker = circuitBreaker({ clock, recovery });
       breaker.tryAcquire();
       breaker.update({ mode: 'off' });
+      breaker.release('success', 0, { startedAt: 0 });
       clock.jump(1);
       for (let i = 0; i < 100; i++) expect(breaker.tryAcquire()).toBe(true);
       breaker.release('failure', 0, { startedAt: 1 });
@@ -251,6 +254,66 @@ for (const recovery of ['fast', 'sre'] as const)
       breaker.update({ mode: 'enforce' });
       for (let i = 0; i < 100; i++) breaker.release('success', 0, { startedAt: 1 });
       expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 0 });
+      breaker.tryAcquire();
+      clock.jump(1);
+      breaker.update({ k: 3 });
+      breaker.release('success', 0, { startedAt: 2 });
+      expect(breaker.snapshot()).toMatchObject({ requests: 2, accepts: 1 });
+    });
+
+    it('cost one look at the clock a call', async () => {
+      const clock = manualClock();
+      const now = vi.spyOn(clock, 'now');
+      await pipeline(circuitBreaker({ clock, recovery })).execute(() => 1);
+      expect(now).toHaveBeenCalledTimes(1);
+    });
+
+    it('go on with a clock that fails, or steps back by less than a window, as of one that stands still', () => {
+      const at: number[] = [];
+      const breaker = circuitBreaker({
+        clock: manualClock(10_000),
+        recovery,
+        random: () => 0,
+        windowMs: 1_000,
+        observer: (event) => event.type === 'rejected' && at.push(event.at),
+      });
+      for (let i = 0; i < 12; i++) {
+        breaker.tryAcquire({ startedAt: 10_000 });
+        breaker.release('failure', 0, { startedAt: 10_000 });
+      }
+      at.length = 0;
+      for (const startedAt of [10_001, NaN, Infinity, -Infinity, 9_500, 9_001, 10_000, 10_002])
+        expect(breaker.tryAcquire({ startedAt })).toBe(false);
+      expect(at).toEqual([...Array(7).fill(10_001), 10_002]);
+      expect(breaker.snapshot()).toMatchObject({ requests: 20, state: 'throttling' });
+    });
+
+    it('start afresh with a clock that is set back by more than a window', () => {
+      const states: unknown[] = [];
+      const clock = manualClock(10_000);
+      const breaker = circuitBreaker({
+        clock,
+        recovery,
+        windowMs: 1_000,
+        observer: (event) => event.type === 'circuit_state' && states.push([event.state, event.at]),
+      });
+      failing(breaker, 20);
+      expect(breaker.snapshot()).toMatchObject({ requests: 20, state: 'throttling' });
+      states.length = 0;
+      clock.jump(-1_001);
+      expect(breaker.tryAcquire()).toBe(true);
+      expect(breaker.snapshot()).toEqual({ requests: 1, accepts: 0, rejectProbability: 0, state: 'closed' });
+      expect(states).toEqual(recovery === 'fast' ? [['closed', 8_999]] : []);
+      // Of the calls from before, which seem to be of the future, no more count than there were since.
+      for (let i = 0; i < 3; i++) breaker.release('success', 0, { startedAt: 10_000 });
+      expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 1 });
+      for (let i = 0; i < 3; i++) breaker.release('ignored', 0, { startedAt: 10_000 });
+      expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 1 });
+      clock.jump(-2_000);
+      breaker.tryAcquire();
+      breaker.release('success', 0);
+      expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 1 });
+      expect(states.length).toBeLessThan(2);
     });
 
     it('survive an update, which is all or nothing', () => {
@@ -279,6 +342,27 @@ describe("recovery: 'fast'", () => {
     expect(breaker.snapshot()).toMatchObject({ requests: 21, accepts: 10, state: 'throttling' });
   });
 
+  it('does not begin with a call that succeeds', () => {
+    const breaker = circuitBreaker({ clock: manualClock(), minRequests: 10 });
+    for (let i = 0; i < 9; i++) end(breaker, 'failure');
+    end(breaker, 'success');
+    expect(breaker.snapshot().state).toBe('closed');
+    end(breaker, 'failure');
+    expect(breaker.snapshot().state).toBe('throttling');
+  });
+
+  it('sends the calls that are in flight when it begins first off what the callee has earned', () => {
+    const clock = manualClock();
+    const breaker = circuitBreaker({ clock, random: () => 0.999 });
+    for (let i = 0; i < 60; i++) breaker.tryAcquire();
+    for (let i = 0; i < 10; i++) breaker.release('failure', 0);
+    for (let i = 0; i < 30; i++) breaker.release('success', 0);
+    clock.jump(400);
+    // 58.5 are earned, of which 53.2 are released by now; 50 were in flight.
+    const sent = Array.from({ length: 100 }, () => breaker.tryAcquire()).filter(Boolean);
+    expect(sent.length).toBe(3);
+  });
+
   it('counts calls that fail after longer than the window', () => {
     const clock = manualClock();
     const breaker = circuitBreaker({ clock, windowMs: 1_000 });
@@ -292,6 +376,8 @@ describe("recovery: 'fast'", () => {
   it('forgets what it counted when the callee is well again', () => {
     const clock = manualClock();
     const breaker = circuitBreaker({ clock });
+    const slow = { startedAt: 0 };
+    for (let i = 0; i < 10; i++) breaker.tryAcquire(slow);
     for (let i = 0; i < 50; i++) end(breaker, 'failure');
     for (let i = 0; i < 300; i++) {
       clock.jump(10);
@@ -301,22 +387,27 @@ describe("recovery: 'fast'", () => {
     expect(state).toBe('closed');
     expect(accepts).toBe(requests);
     expect(requests).toBeLessThan(200);
+    // Nor do calls count that began before: neither as accepted, nor to be taken back.
+    for (let i = 0; i < 5; i++) breaker.tryAcquire();
+    for (const verdict of ['success', 'ignored', 'success', 'ignored'] as const) breaker.release(verdict, 0, slow);
+    expect(breaker.snapshot()).toMatchObject({ requests: requests + 5, accepts });
   });
 
-  it('tells its state, when it changes', () => {
+  it.each(['enforce', 'shadow'] as const)('tells its state, when it changes: %s', (mode) => {
     const clock = manualClock();
     const events: unknown[] = [];
     const breaker = circuitBreaker({
       clock,
+      mode,
       observer: (event) => event.type === 'circuit_state' && events.push(event),
     });
+    expect([breaker.snapshot().state, events]).toEqual(['closed', []]);
+    const shadow = mode === 'shadow';
     for (let i = 0; i < 10; i++) {
       breaker.tryAcquire();
       breaker.release('failure', 0);
     }
-    expect(events).toEqual([
-      { type: 'circuit_state', policy: 'circuitBreaker', at: 0, state: 'throttling', shadow: false },
-    ]);
+    expect(events).toEqual([{ type: 'circuit_state', policy: 'circuitBreaker', at: 0, state: 'throttling', shadow }]);
     clock.jump(20_000);
     breaker.tryAcquire();
     expect(events[1]).toEqual({
@@ -324,7 +415,7 @@ describe("recovery: 'fast'", () => {
       policy: 'circuitBreaker',
       at: 20_000,
       state: 'closed',
-      shadow: false,
+      shadow,
     });
   });
 
@@ -347,16 +438,37 @@ describe("recovery: 'fast'", () => {
     }
   });
 
-  it('an observer that throws changes nothing for the call', async () => {
+  it('in shadow mode a call that would have been refused gives nothing back', () => {
+    let refused = 0;
+    const breaker = circuitBreaker({
+      clock: manualClock(),
+      mode: 'shadow',
+      observer: (event) => event.type === 'rejected' && refused++,
+    });
+    for (let i = 0; i < 10; i++) end(breaker, 'failure');
+    for (let i = 0; i < 20; i++) {
+      expect(breaker.tryAcquire({ startedAt: 1 })).toBe(true);
+      breaker.release('ignored', 0, { startedAt: 1 });
+    }
+    expect(refused).toBe(20);
+  });
+
+  it.each([
+    ['throws', [new Error('broken observer')]],
+    ['is not there', []],
+  ])('an observer that %s changes nothing for the call', async (_, reported) => {
     const thrown: unknown[] = [];
     const listeners = process.listeners('uncaughtException');
     process.removeAllListeners('uncaughtException');
     process.once('uncaughtException', (error) => thrown.push(error));
     const breaker = circuitBreaker({
       clock: manualClock(),
-      observer: () => {
-        throw new Error('broken observer');
-      },
+      observer:
+        reported.length === 0
+          ? undefined
+          : () => {
+              throw new Error('broken observer');
+            },
     });
     for (let i = 0; i < 10; i++) {
       breaker.tryAcquire({ startedAt: 1 });
@@ -364,7 +476,7 @@ describe("recovery: 'fast'", () => {
     }
     await new Promise(setImmediate);
     for (const listener of listeners) process.on('uncaughtException', listener);
-    expect(thrown).toEqual([new Error('broken observer')]);
+    expect(thrown).toEqual(reported);
     expect(breaker.snapshot().state).toBe('throttling');
   });
 });

@@ -30,6 +30,52 @@ describe('Throttle', () => {
     }
   });
 
+  it('draws for a part of a right, and for nothing else', () => {
+    const drawnAt = (part: number, roll: number): [sent: boolean, draws: number] => {
+      let draws = 0;
+      const throttle = new Throttle(() => {
+        draws++;
+        return roll;
+      });
+      throttle.enter(0, 0);
+      // Each call that is given back and was not sent in the throttling is one right more.
+      for (let i = 0; i < Math.floor(part); i++) throttle.giveBack(1);
+      if (part % 1 > 0) throttle.settle(true, 0, 2);
+      return [throttle.admit(40), draws];
+    };
+    const half = (1.95 * 40) / 80;
+    expect([drawnAt(half, half), drawnAt(half, half - 0.001)]).toEqual([
+      [false, 1],
+      [true, 1],
+    ]);
+    expect([drawnAt(0, -1), drawnAt(1, 2), drawnAt(1 + half, 2)]).toEqual([
+      [false, 0],
+      [true, 0],
+      [true, 0],
+    ]);
+  });
+
+  it('halves what is over one right in a second, and takes no time that runs back', () => {
+    const throttle = cautious();
+    throttle.enter(0, 0);
+    for (let i = 0; i < 100; i++) throttle.settle(true, 0, 2);
+    expect(throttle.admit(40)).toBe(true);
+    // Of 96.5 there are 48.75 left, and 93.75 of the 97.5 that were pending are new.
+    expect(throttle.admit(30)).toBe(true);
+    expect(throttle.admit(1_040)).toBe(true);
+    expect(sent(throttle, 1_040, 500)).toBe(140);
+  });
+
+  it('forgives the debt of the entry a second after it, to the instant', () => {
+    const throttle = cautious();
+    throttle.enter(0, 50);
+    expect(throttle.admit(960)).toBe(true);
+    for (let i = 0; i < 20; i++) throttle.settle(true, 0, 2);
+    // 39 are earned; in 40 ms half of what is pending becomes rights.
+    expect(sent(throttle, 1_000, 500)).toBe(0);
+    expect(sent(throttle, 1_040, 500)).toBe(8);
+  });
+
   it('keeps little of what a lull left unspent', () => {
     const throttle = cautious();
     throttle.enter(0, 0);
@@ -70,6 +116,9 @@ describe('Throttle', () => {
     expect([throttle.admit(2_000), throttle.admit(2_000)]).toEqual([true, false]);
     throttle.giveBack(2_000);
     expect([throttle.admit(2_000), throttle.admit(2_000)]).toEqual([true, false]);
+    expect([throttle.admit(2_100), throttle.admit(2_101)]).toEqual([true, false]);
+    throttle.giveBack(2_000);
+    expect([throttle.admit(2_199), throttle.admit(2_200)]).toEqual([false, true]);
   });
 
   it('is over after a second of calls without a refusal, by those sent in it, half as tolerant as the formula', () => {

@@ -96,7 +96,7 @@ describe('the target', () => {
   function settled(masses: readonly number[], servedRatio: number, at: number): Admission {
     const admission = new Admission();
     const total = masses.reduce((a, b) => a + b);
-    for (let i = 0; i < 1_000; i++) {
+    for (let i = 0; i < 200; i++) {
       masses.forEach((mass, tier) => {
         for (let n = 0; n < mass; n++) admission.offer(placeOf((tier + 1) as Tier, ((n * 128) / mass) | 0));
       });
