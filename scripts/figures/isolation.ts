@@ -10,7 +10,10 @@ const STYLE = `
   .poison { fill: #c62828; fill-opacity: 0.5; stroke: #c62828; }
   .arrow { fill: none; stroke: #888; marker-end: url(#head); }
   .head { fill: #888; }
-  @media (prefers-color-scheme: dark) { text { fill: #bbb; } }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #d1d9e0; } .bad { stroke: #ff7b72; }
+    .slot { fill: #58a6ff; stroke: #58a6ff; } .poison { fill: #ff7b72; stroke: #ff7b72; }
+  }
 `;
 
 const text = (x: number, y: number, content: string, extra = ''): string =>
@@ -40,7 +43,7 @@ function set(y: number, name: string, used: number, workers: [status: string, ba
       ring(656, top + 9, isBad ? 0 : 2),
     ].join('');
   });
-  const height = 34 + workers.length * 62;
+  const height = 46 + workers.length * 62;
   return [
     box(190, y, 610, height, bad ? 'box bad' : 'box'),
     text(204, y + 20, name, ' class="title"'),

@@ -63,7 +63,7 @@ const LIGHT: Record<Colour, string> = {
 const DARK: Record<Colour, string> = {
   blue: '#58a6ff',
   green: '#3fb950',
-  orange: '#f0883e',
+  orange: '#e3b341',
   red: '#ff7b72',
   purple: '#d2a8ff',
   grey: '#9198a1',
@@ -150,7 +150,7 @@ function legend({ series }: Panel, y: number): string[] {
         ? `<circle class="dot ${colour}" cx="${left + 9}" cy="${y - 4}" r="3"/>`
         : `<path class="line ${as ?? ''} ${colour}" d="M${left} ${y - 4}h18"/>`;
     const entry = `${mark}${text(left + 23, y, 'minor', label)}`;
-    left += label.length * 6.3 + 41;
+    left += label.length * 7 + 41;
     return entry;
   });
 }

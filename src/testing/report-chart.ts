@@ -1,6 +1,7 @@
 /** Reports as pictures. */
 import type { BackendFigures, Figures, Interval } from './figures.js';
 import { type Colour, lineChart, niceTicks, type Panel, type Point, type Series } from './line-chart.js';
+import { OTHER_KEYS } from './meter.js';
 import type { Report } from './report.js';
 
 const COLOURS: readonly Colour[] = ['red', 'orange', 'purple', 'blue', 'green', 'grey'];
@@ -160,8 +161,19 @@ export function drawReport(report: Report): string {
 
 /** In a comparison, in the order of the runs. */
 const RUN_COLOURS: readonly Colour[] = ['red', 'green', 'blue', 'purple', 'orange'];
-/** More tiers or keys than this are more panels than anybody looks at. */
+/** More tiers or keys than this are more panels than anybody looks at: the busiest have one each, all others one together. */
 const MAX_CLASSES = 4;
+
+type Answered = Pick<Figures, 'offered' | 'goodput'>;
+
+const sumOf = (figures: Iterable<Answered | undefined>): Answered => {
+  const sum = { offered: 0, goodput: 0 };
+  for (const one of figures) {
+    sum.offered += one?.offered ?? 0;
+    sum.goodput += one?.goodput ?? 0;
+  }
+  return sum;
+};
 
 /** A picture of several runs, one line each. */
 export function drawComparison(title: string, reports: ReadonlyMap<string, Report>): string {
@@ -173,7 +185,7 @@ export function drawComparison(title: string, reports: ReadonlyMap<string, Repor
       colour: RUN_COLOURS[i] as Colour,
       points: pointsOf(report, value),
     }));
-  const goodputPanel = (title: string, height: number, of: (interval: Interval) => Figures | undefined): Panel => {
+  const goodputPanel = (title: string, height: number, of: (interval: Interval) => Answered | undefined): Panel => {
     const offered = pointsOf(
       first,
       perSecond((interval) => of(interval)?.offered ?? 0),
@@ -184,10 +196,24 @@ export function drawComparison(title: string, reports: ReadonlyMap<string, Repor
     ]);
   };
   const classPanels = (kind: 'tiers' | 'keys', word: string): Panel[] => {
-    const names = [...new Set(runs.flatMap(([, { totals }]) => Object.keys(totals[kind])))].sort();
-    if (names.length < 2 || names.length > MAX_CLASSES) return [];
-    const of = (name: string) => (interval: Interval) => (interval[kind] as Record<string, Figures>)[name];
-    return names.map((name) => goodputPanel(`Goodput of ${word} ${name}, calls a second`, LOW_HEIGHT, of(name)));
+    const all = [...new Set(runs.flatMap(([, { totals }]) => Object.keys(totals[kind])))].sort();
+    if (all.length < 2) return [];
+    const of = (name: string, figures: Interval | Report['totals']) => (figures[kind] as Record<string, Figures>)[name];
+    const offered = (name: string): number => sumOf(runs.map(([, { totals }]) => of(name, totals))).offered;
+    const shown =
+      all.length <= MAX_CLASSES
+        ? all
+        : all
+            .filter((name) => name !== OTHER_KEYS)
+            .sort((a, b) => offered(b) - offered(a))
+            .slice(0, MAX_CLASSES);
+    const others = all.filter((name) => !shown.includes(name));
+    const panels = shown.map((name) =>
+      goodputPanel(`Goodput of ${word} ${name}, calls a second`, LOW_HEIGHT, (interval) => of(name, interval)),
+    );
+    if (others.length === 0) return panels;
+    const title = `Goodput of all other ${kind}, calls a second`;
+    return [...panels, goodputPanel(title, LOW_HEIGHT, (interval) => sumOf(others.map((name) => of(name, interval))))];
   };
   const reached = lines(({ backends }) => Object.values(backends).reduce((sum, one) => sum + one.callsPerOffered, 0));
   const queued = lines(({ backends }) => Object.values(backends).reduce((sum, one) => sum + one.queueLength, 0));

@@ -159,13 +159,27 @@ describe('a report', () => {
     );
   });
 
-  it('compares by tier and key, where those are few, and names what back-ends refused', async () => {
+  it('compares by tier and key, the busiest and all others, and names what back-ends refused', async () => {
     const load = (key: string, tier: 1 | 2) => ({ arrivals: 'constant', ratePerSecond: 10, key, tier }) as const;
     const few = await simulate({ ...SCENARIO, load: [load('x', 1), load('y', 2)] });
     const svg = compareReports({ few }).toSvg();
     for (const of of ['tier 1', 'tier 2', 'key x', 'key y']) expect(svg).toContain(`Goodput of ${of}, calls a second`);
-    const many = await simulate({ ...SCENARIO, load: ['a', 'b', 'c', 'd', 'e'].map((key) => load(key, 1)) });
-    expect(compareReports({ many }).toSvg()).not.toMatch(/Goodput of/);
+    const titlesOf = (report: Report): string[] =>
+      [
+        ...compareReports({ report })
+          .toSvg()
+          .matchAll(/Goodput of (.*?), calls/g),
+      ].map(([, title]) => title as string);
+    const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const busyLast = keys.map((key, i) => ({ ...load(key, 1), ratePerSecond: 1 + i }));
+    const busiest = ['key f', 'key e', 'key d', 'key c', 'all other keys'];
+    expect(titlesOf(await simulate({ ...SCENARIO, load: busyLast }))).toEqual(busiest);
+    expect(titlesOf(await simulate({ ...SCENARIO, load: busyLast.slice(2) }))).toEqual(
+      keys.slice(2).map((key) => `key ${key}`),
+    );
+    // What the report itself has put together is no key.
+    const tail = Array.from({ length: 40 }, (_, i) => ({ ...load(`x${i}`, 1), ratePerSecond: 0.5 }));
+    expect(titlesOf(await simulate({ ...SCENARIO, load: [...busyLast, ...tail] }))).toEqual(busiest);
     const narrow = await simulate({ ...SCENARIO, client: {}, backend: { serviceTimeMs: 5_000, queue: 0 } });
     expect(narrow.toText()).toMatch(/^ {2}refused +\d/m);
     expect(few.toText()).not.toMatch(/^ {2}lost/m);
