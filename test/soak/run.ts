@@ -5,7 +5,7 @@
 import { seededRandom } from 'evenkeel/testing';
 import { census, heapKb, leftOver } from './census.js';
 import { bytesACall, MOST_BYTES_A_CALL, type Sample } from './growth.js';
-import { sleep } from './part.js';
+import { sleep, soon } from './part.js';
 import { pipelinePart } from './pipeline.js';
 import { buildPrograms } from './programs.js';
 import { ringPart } from './ring.js';
@@ -46,8 +46,12 @@ while (Date.now() - startedAt < wholeMs) {
 }
 const ranMin = (Date.now() - startedAt) / 60_000;
 for (const part of parts) for (const one of await part.end()) problems.add(one);
-await sleep(500);
-const now = census(shutdown.signal);
+let now = census(shutdown.signal);
+// Ports close, and the last thread's objects go, some turns of the event loop after its end.
+await soon(() => {
+  now = census(shutdown.signal);
+  return leftOver(before, now).length === 0;
+});
 for (const one of leftOver(before, now)) problems.add(one);
 const growth = bytesACall(samples);
 if (!(growth <= MOST_BYTES_A_CALL)) problems.add(`the heap grows by ${growth.toFixed(1)} bytes a call`);
