@@ -1,5 +1,5 @@
 import { defineConfig, mergeConfig } from 'vitest/config';
-import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { BaseSequencer, type Reporter, type TestSpecification, type Vitest } from 'vitest/node';
 import config from './vitest.config.js';
 
 /** The quick files first: they notice most changes, and a run ends with the first test that fails. */
@@ -12,7 +12,25 @@ class QuickFirst extends BaseSequencer {
   }
 }
 
-export default mergeConfig(
+/** A test file that does not even load is an error of the run; Stryker would see a file without tests. */
+function failToLoad(): Reporter {
+  let vitest: Vitest;
+  return {
+    onInit: (host) => {
+      vitest = host;
+    },
+    onTestModuleEnd: (module) => {
+      for (const error of module.errors()) vitest.state.catchError(error, 'Import Error');
+    },
+  };
+}
+
+const merged = mergeConfig(
   config,
-  defineConfig({ test: { typecheck: { enabled: false }, sequence: { sequencer: QuickFirst } } }),
+  defineConfig({
+    test: { typecheck: { enabled: false }, sequence: { sequencer: QuickFirst }, reporters: [failToLoad()] },
+  }),
 );
+// Not by merging, which would add them to the others.
+merged.test.include = process.env.MUTATION_TESTS?.split(',') ?? merged.test.include;
+export default merged;
