@@ -72,12 +72,8 @@ export class RollingWindow {
 
   #expire(bucket: number): void {
     const series = this.#series;
-    const steps = bucket - this.#head;
+    const steps = Math.min(bucket - this.#head, this.#buckets);
     this.#head = bucket;
-    if (steps >= this.#buckets) {
-      this.clear();
-      return;
-    }
     for (let step = 0; step < steps; step++) {
       this.#headSlot = (this.#headSlot + 1) % this.#buckets;
       this.#counts.fill(0, this.#headSlot * series, (this.#headSlot + 1) * series);

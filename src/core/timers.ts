@@ -5,8 +5,8 @@
 
 /** One timer: due at `dueMs`; those due together run in the order in which they were set. */
 class Timer {
-  /** Place in the heap; −1 once it has run or was cleared. */
-  place = -1;
+  /** Its place in the heap, while it is there. */
+  place = 0;
   constructor(
     readonly dueMs: number,
     readonly order: number,
@@ -14,6 +14,7 @@ class Timer {
   ) {}
 }
 
+// Stryker disable next-line EqualityOperator: no two have the same order
 const before = (a: Timer, b: Timer): boolean => a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
 
 /** A binary heap that knows each timer's place, so that clearing one needs no search and leaves nothing behind. */
@@ -45,10 +46,9 @@ export class TimerQueue {
     if (!(timer instanceof Timer)) return;
     timer.fn = undefined;
     const place = timer.place;
-    if (place < 0 || this.#heap[place] !== timer) return;
-    timer.place = -1;
-    const last = this.#heap.pop();
-    if (last === undefined || last === timer) return;
+    if (this.#heap[place] !== timer) return;
+    const last = this.#heap.pop() as Timer;
+    if (last === timer) return;
     if (place > 0 && before(last, this.#heap[(place - 1) >> 1] as Timer)) this.#rise(last, place);
     else this.#sink(last, place);
   }
@@ -126,9 +126,9 @@ export class HostTimers {
     this.#armedBy = setTimeout;
     this.#armedForMs = this.#queue.nextDueMs;
     const delayMs = Math.min(MAX_DELAY_MS, Math.max(1, Math.ceil(this.#armedForMs - this.now())));
-    const host: unknown = setTimeout(this.#fire, delayMs);
-    this.#host = host as ReturnType<typeof setTimeout>;
-    if (typeof host === 'object' && host !== null && 'unref' in host) (host as { unref(): void }).unref();
+    this.#host = setTimeout(this.#fire, delayMs);
+    // In browsers it is a number.
+    (this.#host as { unref?: () => void }).unref?.();
   }
 
   #runDue(): void {

@@ -27,6 +27,19 @@ describe('systemClock', () => {
     expect(fired).toEqual(['kept']);
     expect(vi.getTimerCount()).toBe(0);
   });
+
+  it('runs a timer at a moment of its own', () => {
+    const fired = vi.fn();
+    timerAt(systemClock, fired, systemClock.now() + 10);
+    vi.advanceTimersByTime(9);
+    expect(fired).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(2);
+    expect(fired).toHaveBeenCalledOnce();
+  });
+
+  it('has the mark by which all copies and versions of the library know it', () => {
+    expect(systemClock).toMatchObject({ [Symbol.for('evenkeel.systemClock')]: true });
+  });
 });
 
 it('a clock without setTimerAt is told how long it is until then', async () => {
@@ -39,11 +52,21 @@ it('a clock without setTimerAt is told how long it is until then', async () => {
   expect(at).toEqual([130]);
 });
 
+it('a clock with setTimerAt is not read first', () => {
+  const clock = { now: vi.fn(), setTimer: vi.fn(), setTimerAt: vi.fn(() => 'timer'), clearTimer: vi.fn() };
+  const fn = (): void => {};
+  expect(timerAt(clock, fn, 130)).toBe('timer');
+  expect(clock.setTimerAt).toHaveBeenCalledWith(fn, 130);
+  expect(clock.now).not.toHaveBeenCalled();
+  expect(clock.setTimer).not.toHaveBeenCalled();
+});
+
 it('the system clocks of two copies of the library are one clock, two manual ones are not', () => {
   const other = { ...systemClock };
   expect([sameClock(systemClock, other), sameClock(systemClock, systemClock)]).toEqual([true, true]);
-  expect(sameClock(manualClock(), manualClock())).toBe(false);
-  expect(sameClock(systemClock, manualClock())).toBe(false);
+  const manual = manualClock();
+  expect([sameClock(manual, manual), sameClock(manual, manualClock())]).toEqual([true, false]);
+  expect([sameClock(systemClock, manual), sameClock(manual, systemClock)]).toEqual([false, false]);
 });
 
 it('wallTime is the host’s calendar', () => {
@@ -82,8 +105,8 @@ describe('threadOffset', () => {
     expect(12_345 + offset - offset).toBe(12_345);
   });
 
-  it('is the time origin where there is no hrtime', () => {
-    vi.stubGlobal('process', undefined);
+  it.each([undefined, {}, { hrtime: {} }])('is the time origin where there is no hrtime: process is %o', (process) => {
+    vi.stubGlobal('process', process);
     const offset = threadOffset(systemClock);
     vi.unstubAllGlobals();
     expect(offset).toBeCloseTo(performance.timeOrigin, 2);

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { circuitBreaker, isRejected, isTimeout, pipeline, RejectedError, TimeoutError } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
-import { describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { RecordingGate } from '../simulation/recording-gate.js';
 
 const REJECTION = { policy: 'breaker', reason: 'circuit_open', retryAfterMs: 12.3 } as const;
@@ -13,7 +13,10 @@ async function otherCopy(): Promise<typeof import('../../src/core/errors.js')> {
 }
 
 describe.each([false, true])('RejectedError, captureStack %s', (captureStack) => {
-  const error = new RejectedError(REJECTION, captureStack);
+  let error: RejectedError;
+  beforeEach(() => {
+    error = new RejectedError(REJECTION, captureStack);
+  });
 
   it('is an Error that says who refused, why, and when to come back', () => {
     expect(error).toBeInstanceOf(Error);
@@ -30,6 +33,14 @@ describe.each([false, true])('RejectedError, captureStack %s', (captureStack) =>
       const { message } = new RejectedError({ ...REJECTION, retryAfterMs }, captureStack);
       expect(message).toBe('breaker refused the call: circuit_open');
     }
+  });
+
+  it('has a message that can be written to again and again, and defined anew', () => {
+    error.message = 'once';
+    error.message = 'twice';
+    expect(error.message).toBe('twice');
+    Object.defineProperty(error, 'message', { value: 'anew', writable: false });
+    expect(error.message).toBe('anew');
   });
 
   it('is readable in a log', () => {
@@ -85,6 +96,12 @@ describe('TimeoutError', () => {
 });
 
 describe('isRejected and isTimeout', () => {
+  it('know the errors of all copies and versions of the library by a mark', () => {
+    const marked = (name: string) => ({ [Symbol.for(name)]: true });
+    expect(isRejected(marked('evenkeel.rejected'))).toBe(true);
+    expect(isTimeout(marked('evenkeel.timeout'))).toBe(true);
+  });
+
   it('know the errors of another copy of the library', async () => {
     const copy = await otherCopy();
     expect(copy.RejectedError).not.toBe(RejectedError);

@@ -26,7 +26,7 @@ describe('headerValue', () => {
     expect(headerValue({ 'X-Tier': '1', 'x-tier': '2' }, 'x-tier')).toBe('2');
   });
 
-  it.each([[{ a: [] }], [{ a: ['x', 5] }], [{ a: 5 }], [{}], [null], [undefined], ['a'], [5]])(
+  it.each([[{ a: [] }], [{ a: ['x', 5] }], [{ a: 5 }], [{ undefined: 'x' }], [{}], [null], [undefined], ['a'], [5]])(
     'finds nothing in %j',
     (headers) => {
       expect(headerValue(headers as HeaderSource, 'a')).toBe(undefined);

@@ -159,6 +159,23 @@ describe('RollingWindow', () => {
     expect(window.total(0)).toBe(2);
   });
 
+  it('begins again at any time after restart, and at none before its own after clear', () => {
+    const window = new RollingWindow(10, 10, 2);
+    window.advance(1_000);
+    window.add(1, 1_000, 3);
+    window.clear();
+    window.advance(5);
+    expect([window.total(1), window.nextExpiryMs]).toEqual([0, 1_001]);
+    window.add(1, 1_000, 3);
+    window.restart();
+    expect(window.total(1)).toBe(0);
+    window.advance(5);
+    window.add(1, 5, 2);
+    expect([window.total(1), window.nextExpiryMs]).toEqual([2, 6]);
+    window.advance(15);
+    expect(window.total(1)).toBe(0);
+  });
+
   it('says when its oldest bucket goes out', () => {
     const window = new RollingWindow(1_000, 4, 1);
     window.advance(0);

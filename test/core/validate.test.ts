@@ -48,7 +48,7 @@ describe('checkNumber', () => {
   });
 });
 
-const HOST = { now: () => 0 };
+const HOST = { now: () => 0, later: () => 0 };
 
 describe('OptionReader', () => {
   it('takes the default for undefined, and not for null', () => {
@@ -146,6 +146,14 @@ describe('OptionReader', () => {
     ['array', (read) => read.array('x', 'an array of keys'), 'ab', TypeError, 'an array of keys, got "ab"'],
     ['object', (read) => read.object('x', {}, []), 5, TypeError, 'an object, got 5'],
     ['object', (read) => read.object('x', HOST, ['now']), { now: 5 }, TypeError, 'an object with now, got an object'],
+    ['object', (read) => read.object('x', HOST, ['now']), null, TypeError, 'an object with now, got null'],
+    [
+      'object',
+      (read) => read.object('x', HOST, ['now', 'later']),
+      { now: () => 0 },
+      TypeError,
+      'an object with now, later, got an object',
+    ],
   ])('%s refuses another value', (_, ask, value, error, message) => {
     const act = () => ask(new OptionReader('owner', { x: value }));
     expect(act).toThrow(error);
