@@ -56,7 +56,7 @@ export interface Balancer<T> {
   close(): void;
 }
 
-const VERDICTS: readonly Verdict[] = ['success', 'failure', 'dropped', 'ignored'];
+const NO_SUCCESS: readonly Verdict[] = ['failure', 'dropped', 'ignored'];
 const VERDICT_NAMES = "'success', 'failure', 'dropped' or 'ignored'";
 
 /** A clock that falls back by more was set; by less, it stands still until it has caught up. */
@@ -124,6 +124,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
       if (probed !== undefined) return probed;
     }
     const picked = this.#pool.next(now);
+    // Stryker disable next-line ConditionalExpression: undefined is never among those that it knows
     if (picked !== undefined) probes.touch(picked, now);
     return picked;
   }
@@ -135,7 +136,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
   }
 
   report(instance: T, verdict: Verdict, elapsedMs: number): void {
-    if (verdict !== 'success' && !VERDICTS.includes(verdict)) {
+    if (verdict !== 'success' && !NO_SUCCESS.includes(verdict)) {
       invalid(`${this.name}.report`, 'verdict', VERDICT_NAMES, verdict, true);
     }
     const reported = this.#pool.get(instance);
@@ -154,6 +155,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     const ok = verdict === 'success';
     if (ok && health.maskedAt === -Infinity && health.state === 'up' && !this.#byLatency) {
       health.succeed(0, this.#settings);
+      // Stryker disable next-line ConditionalExpression: it would have no effect, and costs time
       if (instance.weight !== health.weight) this.#pool.weigh(instance);
       return;
     }
@@ -234,7 +236,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
       now = this.#clock.now();
       if (now < this.#latest - SET_BACK_MS && now > -Infinity) this.#setBack(now);
     }
-    if (now > this.#latest && now < Infinity) this.#latest = now;
+    if (Number.isFinite(now)) this.#latest = Math.max(this.#latest, now);
     return this.#latest;
   }
 

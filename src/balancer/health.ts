@@ -55,7 +55,9 @@ export class Health {
       return;
     }
     this.#count(1);
+    // Stryker disable next-line ConditionalExpression: a ramp that is at its end ends again
     if (this.state === 'recovering' && now - this.#steppedAt >= settings.rampMs / RAMP_STEPS) this.#climb(now);
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: it would be the same weight, and costs time
     if (this.weight < 1 || this.successRatio < settings.healthyRatio) this.#weigh(settings);
   }
 
@@ -109,7 +111,7 @@ export class Health {
   #weigh({ healthyRatio, minRequests, ramp }: HealthSettings): void {
     const climbed = this.#step / RAMP_STEPS;
     const onRamp = ramp === 'linear' ? Math.max(1 / RAMP_STEPS, climbed) : EXPONENTIAL_START ** (1 - climbed);
-    const judged = this.samples >= minRequests && this.successRatio < healthyRatio;
+    const judged = this.samples >= minRequests;
     const byRatio = judged ? Math.max(LEAST_WEIGHT, (this.successRatio / healthyRatio) ** 16) : 1;
     this.weight = Math.min(onRamp, byRatio);
   }

@@ -15,7 +15,7 @@ export class Instance<T> {
   /** Its calls in flight outlive it. */
   removed = false;
   /** When a call or a probe last went to it while it was not up. */
-  triedAt = -Infinity;
+  triedAt = 0;
   /** Its health's weight, as it has taken effect. */
   weight = 1;
   /** Whether it counts for the panic threshold. */

@@ -81,8 +81,7 @@ export type WeightOf<T> = (instance: T, owner: string, option: string) => number
 
 const WEIGHT = { min: 0.001, max: 1_000_000 };
 
-const ownWeight = (instance: unknown): unknown =>
-  typeof instance === 'object' && instance !== null && 'weight' in instance ? instance.weight : undefined;
+const ownWeight = (instance: unknown): unknown => (instance as { weight?: unknown } | null | undefined)?.weight;
 
 /** Gives the static weight of an instance, checked. */
 export function weightReader<T>(given: ((instance: T) => number) | undefined): WeightOf<T> {

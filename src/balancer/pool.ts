@@ -102,6 +102,7 @@ export class Pool<T> {
   #checkPanic(): void {
     const { size } = this.#instances;
     const panic = size > 0 && (this.#low > this.#panicRatio * size || this.#masked === size);
+    // Stryker disable next-line ConditionalExpression: to offer the same again has no effect
     if (panic === this.#panic) return;
     this.#panic = panic;
     for (const instance of this.#instances.values()) this.#offer(instance);

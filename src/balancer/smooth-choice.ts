@@ -15,6 +15,7 @@ const REBASE_AT = 2 ** 32;
 export class SmoothChoice<T> implements Choice<T> {
   readonly #random: Random;
   /** A binary heap in two arrays. */
+  // Stryker disable next-line ArrayDeclaration: the first to come takes its place
   readonly #deadlines: number[] = [];
   readonly #instances: Instance<T>[] = [];
   #now = 0;
@@ -27,6 +28,7 @@ export class SmoothChoice<T> implements Choice<T> {
     const first = this.#instances[0];
     if (first === undefined) return undefined;
     this.#now = this.#deadlines[0] as number;
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: oftener would only cost time
     if (this.#now > REBASE_AT) this.#rebase();
     this.#sink(0, this.#now + 1 / first.share, first);
     return first;
@@ -35,11 +37,11 @@ export class SmoothChoice<T> implements Choice<T> {
   set(instance: Instance<T>, weight: number): void {
     instance.share = weight;
     const { place } = instance;
-    // At a random moment of its turn: many clients that start together must not all begin with the same one.
-    if (place < 0 && weight > 0) this.#rise(this.#instances.length, this.#now + this.#random() / weight, instance);
-    else if (place >= 0 && weight === 0) this.#remove(place);
-    else if (place >= 0)
-      this.#rise(place, Math.min(this.#deadlines[place] as number, this.#now + 1 / weight), instance);
+    if (place < 0) {
+      // At a random moment of its turn: many clients that start together must not all begin with the same one.
+      if (weight > 0) this.#rise(this.#instances.length, this.#now + this.#random() / weight, instance);
+    } else if (weight === 0) this.#remove(place);
+    else this.#rise(place, Math.min(this.#deadlines[place] as number, this.#now + 1 / weight), instance);
   }
 
   #remove(place: number): void {
@@ -47,8 +49,9 @@ export class SmoothChoice<T> implements Choice<T> {
     const last = this.#instances.pop() as Instance<T>;
     const deadline = this.#deadlines.pop() as number;
     if (place === this.#instances.length) return;
-    if (place > 0 && deadline < (this.#deadlines[(place - 1) >> 1] as number)) this.#rise(place, deadline, last);
-    else this.#sink(place, deadline, last);
+    this.#sink(place, deadline, last);
+    // It comes from another branch, and may be earlier than what is above it here.
+    this.#rise(last.place, deadline, last);
   }
 
   #rise(from: number, deadline: number, instance: Instance<T>): void {
@@ -68,6 +71,7 @@ export class SmoothChoice<T> implements Choice<T> {
     for (;;) {
       let child = 2 * place + 1;
       if (child >= deadlines.length) break;
+      // Stryker disable next-line ConditionalExpression: nothing is less than what is not there
       if (child + 1 < deadlines.length && (deadlines[child + 1] as number) < (deadlines[child] as number)) child++;
       const least = deadlines[child] as number;
       // Of equal ones the moved one goes last: those that wait keep their turn.

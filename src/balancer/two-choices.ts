@@ -40,6 +40,7 @@ export class TwoChoices<T> implements Choice<T> {
     if (place < 0) {
       place = instance.place = instances.length;
       instances.push(instance);
+      // Stryker disable next-line EqualityOperator: a turn earlier does as well
       if (instances.length > this.#sums.length / 2) this.#grow();
     }
     this.#write(place, weight);
@@ -65,12 +66,10 @@ export class TwoChoices<T> implements Choice<T> {
 
   #write(place: number, weight: number): void {
     const sums = this.#sums;
-    let node = sums.length / 2 + place;
-    sums[node] = weight;
-    while (node > 1) {
-      node >>= 1;
+    const leaf = sums.length / 2 + place;
+    sums[leaf] = weight;
+    for (let node = leaf >> 1; node > 0; node >>= 1)
       sums[node] = (sums[2 * node] as number) + (sums[2 * node + 1] as number);
-    }
   }
 
   /** The place that the weights up to `at` lead to. */
@@ -94,6 +93,7 @@ export class TwoChoices<T> implements Choice<T> {
   #before(place: number): number {
     const sums = this.#sums;
     let before = 0;
+    // Stryker disable next-line EqualityOperator: beside the root is a 0
     for (let node = sums.length / 2 + place; node > 1; node >>= 1)
       if (node % 2 === 1) before += sums[node - 1] as number;
     return before;

@@ -11,7 +11,8 @@ const CALLS_A_PROBE = 10;
 export class UserProbes<T> {
   /** Instances that are not up, the one heard of longest ago first: a Set is walked in the order of insertion. */
   readonly #ill = new Set<Instance<T>>();
-  #probedAt = -Infinity;
+  #probedAt = 0;
+  /** There was no probe: as if long ago. */
   #callsSince = Infinity;
 
   get size(): number {

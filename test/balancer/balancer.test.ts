@@ -1,6 +1,9 @@
 import { type Balancer, balancer, isRejected, type ResilienceEvent, type Verdict } from 'evenkeel';
 import { manualClock, seededRandom } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
+import { noUnhandledRejections } from '../unhandled-rejections.js';
+
+noUnhandledRejections();
 
 const FIVE = 5;
 const mask = (pool: Balancer<string>, instance: string): void => {
@@ -21,6 +24,40 @@ describe('instances', () => {
     expect(pool.remove({ ...there })).toBe(false);
     expect(pool.remove(there)).toBe(true);
     expect(pool.pick()).toBe(here);
+  });
+
+  it('may be anything, also what has no fields', () => {
+    const weighted = Object.assign(() => {}, { weight: 2 });
+    const pool = balancer<unknown>({ instances: ['a', 5, null, undefined, weighted], clock: manualClock() });
+    expect(pool.snapshot().instances.map(({ staticWeight }) => staticWeight)).toEqual([1, 1, 1, 1, 2]);
+  });
+
+  it('cost no look at the clock while all are up', () => {
+    let looks = 0;
+    const now = (): number => 10_000 * looks++;
+    const pool = balancer({ instances: ['a', 'b'], rampMs: 0, clock: Object.assign(manualClock(), { now }) });
+    const looksOf = (what: () => void): number => {
+      const before = looks;
+      what();
+      return looks - before;
+    };
+    expect(looksOf(() => picks(pool, 10))).toBe(0);
+    expect(looksOf(() => pool.report('a', 'success', 1))).toBe(0);
+    mask(pool, 'a');
+    expect(looksOf(() => picks(pool, 10))).toBe(10);
+    for (let i = 0; i <= 20; i++) pool.report('a', 'success', 0);
+    expect(stateOf(pool, 'a')).toBe('up');
+    expect(looksOf(() => picks(pool, 10))).toBe(0);
+  });
+
+  it('that were ill, though not masked, get their share back as their calls succeed', () => {
+    const pool = balancer({ instances: ['a', 'b'], clock: manualClock() });
+    for (const verdict of ['failure', 'failure', ...new Array(400).fill('success')]) {
+      pool.report('a', verdict, 1);
+      const { weight, shareRatio } = pool.snapshot().instances[0] as { weight: number; shareRatio: number };
+      expect(shareRatio).toBe(weight / (weight + 1));
+    }
+    expect(pool.snapshot().instances[0]).toMatchObject({ weight: 1, shareRatio: 0.5 });
   });
 
   it('have the weight that weightOf says', () => {
@@ -121,6 +158,89 @@ describe('instances', () => {
     expect(pool.snapshot().panic).toBe(true);
   });
 
+  it('that are removed while up count no more for the panic', () => {
+    const pool = balancer({ instances: ['a', 'b', 'c'], panicRatio: 1, clock: manualClock() });
+    pool.remove('c');
+    mask(pool, 'a');
+    expect(pool.snapshot().panic).toBe(false);
+    mask(pool, 'b');
+    expect(pool.snapshot().panic).toBe(true);
+    pool.remove('a');
+    pool.remove('b');
+    expect(pool.snapshot()).toEqual({ instances: [], panic: false });
+    expect(balancer({ instances: [] }).snapshot()).toEqual({ instances: [], panic: false });
+  });
+
+  it('that come back end the panic at six tenths of their weight', () => {
+    const clock = manualClock();
+    const pool = balancer({ instances: ['a', 'b', 'c'], rampMs: 0, clock });
+    mask(pool, 'a');
+    mask(pool, 'b');
+    clock.jump(1);
+    const panics: [number, boolean][] = [];
+    for (let i = 0; i <= 13; i++) {
+      pool.report('b', 'success', 0);
+      const { instances, panic } = pool.snapshot();
+      panics.push([instances[1]?.weight as number, panic]);
+    }
+    // A probe's success begins the ramp.
+    expect(panics.slice(11)).toEqual([
+      [0.55, true],
+      [0.6, false],
+      [0.65, false],
+    ]);
+  });
+
+  it('that recover get no probe where their share of the calls is enough', () => {
+    const clock = manualClock();
+    const pool = balancer({ instances: ['a', 'b'], clock });
+    mask(pool, 'a');
+    clock.jump(5_000);
+    expect(pool.pick()).toBe('a');
+    pool.report('a', 'success', 0);
+    const picked = Array.from({ length: 2_100 }, () => {
+      clock.jump(100);
+      return pool.pick();
+    });
+    // One call in 21: every 2.1 s.
+    const own = picked.filter((one) => one === 'a').length;
+    expect(own).toBeGreaterThanOrEqual(99);
+    expect(own).toBeLessThanOrEqual(101);
+  });
+
+  it('are probed by one call in ten where calls are few, in a smaller pool by one in as many', () => {
+    for (const [size, every] of [
+      [2, 2],
+      [9, 9],
+      [12, 10],
+    ] as const) {
+      const clock = manualClock();
+      const pool = balancer({ instances: Array.from('abcdefghijkl').slice(0, size), clock });
+      mask(pool, 'a');
+      const probes: number[] = [];
+      for (let call = 0; call < 45; call++) {
+        clock.jump(60_000);
+        if (pool.pick() !== 'a') continue;
+        probes.push(call);
+        pool.report('a', 'failure', 0);
+      }
+      expect(probes).toEqual(Array.from({ length: Math.ceil(45 / every) }, (_, i) => i * every));
+    }
+  });
+
+  it('are probed at once where several are ill, with twice as many calls between as probeRatio says', () => {
+    const clock = manualClock();
+    const pool = balancer({ instances: Array.from('abcdef'), probeRatio: 0.1, clock });
+    mask(pool, 'a');
+    mask(pool, 'b');
+    clock.jump(5_000);
+    const probes = picks(pool, 50).flatMap((one, call) => (one < 'c' ? [[one, call]] : []));
+    expect(probes).toEqual([
+      ['a', 0],
+      ['b', 20],
+    ]);
+  });
+
   it('take turns at the probes', () => {
     const clock = manualClock();
     const pool = balancer({ instances: ['a', 'b', 'c', 'd'], clock });
@@ -211,8 +331,9 @@ describe('report', () => {
     const pool = balancer({ instances: ['a', 'b'], clock });
     mask(pool, 'a');
     clock.jump(6_000);
-    // It began at 9,999, and so did these.
+    // They began at 9,999, and just as it was masked.
     pool.report('a', 'success', 6_001);
+    pool.report('a', 'success', 6_000);
     expect(stateOf(pool, 'a')).toBe('masked');
     expect(picks(pool, 1)).toEqual(['a']);
     pool.report('a', 'success', 1);
@@ -223,6 +344,19 @@ describe('report', () => {
     // One from after it does.
     for (let i = 0; i < 2; i++) pool.report('a', 'failure', 1);
     expect(stateOf(pool, 'a')).toBe('masked');
+  });
+
+  it('of a call from before the mask counts no more when the instance is up again', () => {
+    const clock = manualClock(10_000);
+    const pool = balancer({ instances: ['a', 'b'], rampMs: 0, clock });
+    mask(pool, 'a');
+    clock.jump(6_000);
+    for (let i = 0; i <= 20; i++) pool.report('a', 'success', 1);
+    pool.report('a', 'failure', 1);
+    const before = pool.snapshot();
+    expect(before.instances[0]).toMatchObject({ state: 'up', successRatio: 20 / 21 });
+    for (const verdict of ['success', 'failure'] as const) pool.report('a', verdict, 6_000);
+    expect(pool.snapshot()).toEqual(before);
   });
 
   it('bears any elapsed time', () => {
@@ -239,6 +373,8 @@ describe('report', () => {
     pool.report('a', 'success', 50);
     for (const elapsedMs of [NaN, -1, -Infinity, Infinity, undefined as never]) pool.report('a', 'success', elapsedMs);
     expect(pool.snapshot().instances[0]?.latencyMs).toBe(50);
+    pool.report('a', 'success', 0);
+    expect(pool.snapshot().instances[0]?.latencyMs).toBeLessThan(50);
   });
 });
 
@@ -297,6 +433,46 @@ describe('odd clocks', () => {
     }
     expect(stateOf(pool, 'a')).toBe('up');
   };
+
+  it('that goes back stands still; one that was set by more than a minute goes on from there', () => {
+    let now = 1_000_000;
+    let told = NaN;
+    const pool = balancer({
+      instances: [],
+      clock: Object.assign(manualClock(), { now: () => now }),
+      observer: ({ at }) => {
+        told = at;
+      },
+    });
+    const at = (clock: number, startedAt?: number): number => {
+      now = clock;
+      expect(() => pool.pick(startedAt === undefined ? {} : { startedAt })).toThrow('no_instance');
+      return told;
+    };
+    for (const stands of [1_000_000, 999_000, 940_000, NaN, Infinity, -Infinity]) expect(at(stands)).toBe(1_000_000);
+    // The call's own time, unless it is so old that it may be of before the clock was set.
+    expect(at(1_000_010, 1_000_005)).toBe(1_000_005);
+    expect(at(1_000_010, 940_005)).toBe(1_000_005);
+    expect(at(1_000_010, 940_004)).toBe(1_000_010);
+    expect(at(940_009)).toBe(940_009);
+    expect(at(940_010)).toBe(940_010);
+  });
+
+  it('that was set does not stop a ramp', () => {
+    for (const ms of [-3_600_000, 3_600_000]) {
+      const clock = manualClock(1e9);
+      const pool = balancer({ instances: ['a', 'b'], clock });
+      mask(pool, 'a');
+      clock.jump(5_000);
+      pool.report('a', 'success', 0);
+      clock.jump(ms);
+      for (let i = 0; i < 4; i++) {
+        pool.report('a', 'success', 0);
+        clock.jump(500);
+      }
+      expect(pool.snapshot().instances[0]?.weight).toBe(ms < 0 ? 0.15 : 0.2);
+    }
+  });
 
   it('an hour back, an hour on, a second back', () => {
     for (const ms of [-3_600_000, 3_600_000, -1_000]) recovers((clock) => clock.jump(ms));

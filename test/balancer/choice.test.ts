@@ -91,6 +91,40 @@ describe('smooth', () => {
     for (let i = 0; i < 40; i++) expect(choice.next()?.value).toBe(first[i % 4]);
   });
 
+  it('chooses the earliest, as one that looks at all of them does', () => {
+    const step = fc.record({
+      at: fc.nat(15),
+      weight: fc.oneof(fc.constant(0), fc.double({ min: 0.1, max: 9, noNaN: true })),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), fc.nat(), (steps, seed) => {
+        const choice = new SmoothChoice<number>(seededRandom(seed));
+        const random = seededRandom(seed);
+        const instances = Array.from({ length: 16 }, (_, i) => new Instance(i, 1));
+        const deadlines = new Map<number, number>();
+        let now = 0;
+        for (const { at, weight } of steps) {
+          choice.set(instances[at] as Instance<number>, weight);
+          const deadline = deadlines.get(at);
+          if (weight === 0) deadlines.delete(at);
+          else if (deadline === undefined) deadlines.set(at, now + random() / weight);
+          else deadlines.set(at, Math.min(deadline, now + 1 / weight));
+          const [earliest] = [...deadlines].sort(([, a], [, b]) => a - b);
+          expect(choice.next()?.value).toBe(earliest?.[0]);
+          if (earliest === undefined) continue;
+          now = earliest[1];
+          deadlines.set(earliest[0], now + 1 / (instances[earliest[0]] as Instance<number>).share);
+        }
+      }),
+    );
+  });
+
+  it('lets those that wait keep their turn before one that comes at the same moment', () => {
+    const choice = new SmoothChoice<number>(() => 0);
+    make([1, 2], choice);
+    expect(Array.from({ length: 9 }, () => choice.next()?.value)).toEqual([0, 1, 1, 0, 1, 1, 0, 1, 1]);
+  });
+
   it('spreads the turns of each evenly: in any stretch its share, give or take two', () => {
     const weight = fc.integer({ min: 1, max: 20 });
     fc.assert(
@@ -139,9 +173,69 @@ describe('smooth', () => {
     const counts = countsOf(choice, 3, 30_000);
     expect(counts).toEqual([0, 10_000, 20_000]);
   });
+
+  it('keeps the turns of all when it has run so long', () => {
+    const choice = new SmoothChoice<number>(seededRandom(1));
+    make([1e-10, 1e-10, 1e-10], choice);
+    const [a, b, c, ...rest] = Array.from({ length: 30 }, () => choice.next()?.value);
+    expect(new Set([a, b, c]).size).toBe(3);
+    rest.forEach((one, i) => {
+      expect(one).toBe([a, b, c][i % 3]);
+    });
+  });
 });
 
 describe('two choices', () => {
+  /** What is chosen by two draws; `costly` loses against any other. */
+  const chosen = (weights: readonly number[], draws: [first: number, second: number], costly?: number) => {
+    const random = [...draws];
+    const choice = new TwoChoices<number>(() => random.shift() as number);
+    for (const instance of make(weights, choice)) instance.recordLatency(instance.value === costly ? 20 : 10, 0);
+    return choice.next(0)?.value;
+  };
+
+  it('draws the first by weight of all, the second by weight of the others', () => {
+    const weights = [1, 2, 3, 4];
+    for (const [of10, first] of [
+      [0, 0],
+      [0.99, 0],
+      [1, 1],
+      [2.99, 1],
+      [3, 2],
+      [6, 3],
+      [9.99, 3],
+    ] as const)
+      expect(chosen(weights, [of10 / 10, 0])).toBe(first);
+    for (const [first, of, second] of [
+      [0, 0, 1],
+      [0, 1.99, 1],
+      [0, 2, 2],
+      [0, 5, 3],
+      [1, 0.99, 0],
+      [1, 1, 2],
+      [1, 4, 3],
+      [2, 2.99, 1],
+      [2, 3, 3],
+      [3, 0, 0],
+      [3, 1, 1],
+      [3, 5.99, 2],
+    ] as const)
+      expect(chosen(weights, [([0, 1, 3, 6][first] as number) / 10, of / (10 - (first + 1))], first)).toBe(second);
+  });
+
+  it('is led by no rounding to where there is nothing', () => {
+    expect(chosen([0.001, 0.001, 0.1], [0.5, 1 - 2 ** -53])).toBe(2);
+  });
+
+  it('has room for many, each once, whose weights change', () => {
+    const choice = new TwoChoices<number>(seededRandom(1));
+    const instances = make(new Array(100).fill(1), choice);
+    for (const instance of instances) choice.set(instance, instance.value < 99 ? 0.001 : 1_000);
+    expect(countsOf(choice, 100, 1_000)[99]).toBeGreaterThan(990);
+    for (const instance of instances) choice.set(instance, 0);
+    expect(choice.next(0)).toBeUndefined();
+  });
+
   it('takes the one with less response time × calls in flight', () => {
     const choice = new TwoChoices<number>(seededRandom(1));
     const [quick, slow] = make([1, 1], choice) as [Instance<number>, Instance<number>];
@@ -180,6 +274,17 @@ describe('two choices', () => {
     };
     // 1,000 · e^(−t / 10 s) < 10
     expect(until()).toBe(46_100);
+  });
+
+  it('forgets it as fast under a clock that was set', () => {
+    const slow = new Instance('slow', 1);
+    slow.recordLatency(1_000, 1e7);
+    for (const byMs of [-5e6, 9e6]) {
+      slow.shift(byMs);
+      expect(slow.cost(1e7 + byMs)).toBe(1_000);
+      expect(slow.cost(1e7 + byMs + 10_000)).toBeCloseTo(1_000 / Math.E);
+      slow.shift(-byMs);
+    }
   });
 
   it('draws two different ones', () => {

@@ -39,6 +39,17 @@ describe('an instance that is up', () => {
     expect(ended(new Health(), `${'.'.repeat(49)}x`).weight).toBe(1);
   });
 
+  it('has it also where a success is the first call to be judged', () => {
+    const health = ended(new Health(), '.x........'.repeat(2).slice(0, 19));
+    expect(health.weight).toBe(1);
+    expect(ended(health, '.').weight).toBeCloseTo((0.9 / 0.98) ** 16);
+  });
+
+  it('is masked by no ratio where maskRatio is 0', () => {
+    const settings = { ...SETTINGS, maskRatio: 0, minRequests: 1, consecutiveFailures: 100 };
+    expect(ended(new Health(), 'x'.repeat(99), 0, settings)).toMatchObject({ state: 'up', weight: 0.05 });
+  });
+
   it('looks back on about 200 calls, however long these took', () => {
     const health = ended(new Health(), '.........x'.repeat(100));
     expect(health.weight).toBeLessThan(0.5);

@@ -110,6 +110,8 @@ describe('probes of one’s own', () => {
     await clock.advance(5_000);
     pool.remove('a');
     expect([probes[0]?.signal.aborted, clock.waiting]).toEqual([true, 0]);
+    // One that has none.
+    expect(pool.remove('b')).toBe(true);
     pool.add('a');
     mask('a');
     probes[0]?.settle(undefined);

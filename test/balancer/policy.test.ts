@@ -63,6 +63,10 @@ describe('policy', () => {
     const { pool, guard } = setUp({ clock: Object.assign(manualClock(), { now: () => NaN }) });
     await expect(guard.execute(() => 1)).rejects.toThrow('startedAt must be a finite number');
     expect(only(pool)).toMatchObject({ inFlight: 0, successRatio: 1 });
+    const well = setUp().pool;
+    const foreign = { startedAt: 1 } as never;
+    await expect(well.policy().run(foreign, () => Promise.resolve())).rejects.toThrow(TypeError);
+    expect(only(well)).toMatchObject({ inFlight: 0, successRatio: 1 });
   });
 
   it('picks anew for each call of next', async () => {
@@ -105,9 +109,9 @@ describe('policy', () => {
         return outcome.value === 503 ? 'failure' : 'success';
       },
     });
-    expect(await guard.execute(() => 503)).toBe(503);
-    expect(only(pool)?.successRatio).toBe(0);
     await expect(guard.execute(() => 'broken')).rejects.toThrow('classify');
+    expect(only(pool)).toMatchObject({ inFlight: 0, successRatio: 1 });
+    expect(await guard.execute(() => 503)).toBe(503);
     expect(only(pool)).toMatchObject({ inFlight: 0, successRatio: 0 });
   });
 
@@ -123,6 +127,7 @@ describe('policy', () => {
 
   it('measures the time for the choice by latency', async () => {
     const { clock, pool, guard } = setUp({ choice: 'latency' });
+    clock.jump(1_000);
     const call = guard.execute(() => new Promise((resolve) => void clock.setTimer(() => resolve(1), 40)));
     await clock.advance(40);
     await call;
