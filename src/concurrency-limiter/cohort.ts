@@ -118,7 +118,8 @@ export class Cohort {
     }
     const waitedMs = now - this.#until;
     if (this.#open === 0) return waitedMs > 0;
-    const isLast = this.#open <= this.#members * STRAGGLERS_RATIO && this.#successes > 0;
+    const isLast = this.#open <= this.#members * STRAGGLERS_RATIO;
+    // Without a success the mean is NaN, and no wait longer.
     return (isLast && waitedMs > (STRAGGLERS_WAIT * this.#rtt) / this.#successes) || waitedMs > 10 * plan.maxMs;
   }
 

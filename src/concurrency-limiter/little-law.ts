@@ -59,7 +59,7 @@ export class LittleLaw {
   #throughput = new Estimate();
   /** Response time without a queue, ms. */
   #minRtt = new Estimate();
-  #phase: 'cruise' | 'drain' = 'cruise';
+  #draining = false;
   #boost = 1;
   #successRatio = 1;
   #drainedAt = -Infinity;
@@ -103,7 +103,6 @@ export class LittleLaw {
   forget(): void {
     this.#throughput = new Estimate();
     this.#minRtt = new Estimate();
-    this.#phase = 'cruise';
     this.#drainedAt = -Infinity;
     this.#drainedThroughput = 0;
     this.limit = Math.floor(this.#bounds.maxLimit);
@@ -120,8 +119,8 @@ export class LittleLaw {
   /** Calls made at the present limit. */
   learn(seen: Measurement, at: number): void {
     // The throughput without refusals is that of the successes already.
-    this.#successRatio = seen.limited || this.#phase === 'drain' ? seen.successRatio : 1;
-    if (this.#phase === 'drain') this.#learnDrained(seen, at);
+    this.#successRatio = seen.limited || this.#draining ? seen.successRatio : 1;
+    if (this.#draining) this.#learnDrained(seen, at);
     else if (!seen.limited) this.#learnUnlimited(seen);
     else if (seen.droppedRatio === 1) this.#back(keptOf(1), seen.error);
     else if (this.#minRtt.isWithin(KNOWN_RATIO) || this.#isFixed) this.#learnCruising(seen, at);
@@ -206,7 +205,7 @@ export class LittleLaw {
   }
 
   #cruise(): void {
-    this.#phase = 'cruise';
+    this.#draining = false;
     const { minLimit, maxLimit } = this.#bounds;
     const level = Math.round(this.capacity * (1 + this.#headroom));
     this.limit = Math.floor(Math.min(maxLimit, Math.max(minLimit, level)));
@@ -221,7 +220,7 @@ export class LittleLaw {
     this.#boost = 1;
     this.#cruise();
     if (this.#isFixed) return;
-    this.#phase = 'drain';
+    this.#draining = true;
     this.#cruiseRttMs = seen.rttMs;
     this.#setDrainLimit(this.#drainLevel);
   }
