@@ -121,7 +121,7 @@ describe('a message that kills', () => {
     ['by waiting for ever', Command.HANG, 'timeout'],
     ['by waiting for what never comes', Command.NEVER, 'exit'],
   ])('%s is set aside after the second time, and what waits behind it is answered', async (_, command, end) => {
-    const sets = open({ messageTimeoutMs: 100 });
+    const sets = open({ messageTimeoutMs: end === 'timeout' ? 300 : 60_000 });
     const calls = [command, 0, 0, 0].map((first, i) => sets.call(message(first, i)));
     expect(await Promise.all(calls.map(fate))).toEqual(['set_aside', 'answer 0,1', 'answer 0,2', 'answer 0,3']);
     expect(events.filter(({ type }) => type === 'worker_exit')).toMatchObject([
