@@ -33,7 +33,7 @@ const SETS_TESTS = ['isolation/sets.test.ts'];
 export const CONTROLS: readonly Control[] = [
   // The kernel.
   { bug: 'a silent hour moves the window on by one bucket (cockatiel SamplingBreaker)',
-    file: 'core/rolling-window.ts', find: 'const steps = bucket - this.#head;', replace: 'const steps = 1;',
+    file: 'core/rolling-window.ts', find: 'const steps = Math.min(bucket - this.#head, this.#buckets);', replace: 'const steps = 1;',
     tests: ['core/rolling-window.test.ts'] },
   { bug: 'a call that throws keeps its permit (Netflix SimpleLimiter over VegasLimit)',
     file: 'core/gate.ts', find: 'onError: (error) => this.#release(this.#gates.length, this.#done(waiting), false, error),', replace: 'onError: (error) => { this.#done(waiting); throw error; },',
@@ -59,7 +59,7 @@ export const CONTROLS: readonly Control[] = [
     file: BREAKER, find: 'if (ended < minRequests || ended <= k * successes) return;', replace: 'if (ended <= k * successes) return;',
     tests: BREAKER_TESTS },
   { bug: 'a call that tells nothing leaks its probe (resilience4j #544)',
-    file: BREAKER, find: "if (this.#throttling && this.mode === 'enforce') this.#throttle?.giveBack(admittedAt);", replace: '',
+    file: BREAKER, find: "if (this.mode === 'enforce') this.#throttle?.giveBack(admittedAt);", replace: '',
     tests: [...BREAKER_TESTS, 'circuit-breaker/throttle.test.ts'] },
   { bug: 'calls from before the break speak for the callee after it (Polly #216 to #219, #223)',
     file: 'circuit-breaker/throttle.ts', find: 'if (sentAt <= this.#refusedAt) return;', replace: '',
@@ -154,7 +154,7 @@ export const CONTROLS: readonly Control[] = [
 
   // 8. Tiers.
   { bug: 'the histogram is of admitted calls, not of offered ones (failsafe-go prioritizer)',
-    file: 'priority/admission.ts', find: '(this.#offered[place] as number)++;', replace: 'if (place < this.cutoff) (this.#offered[place] as number)++;',
+    file: 'priority/admission.ts', find: '(this.#offered[place] as number) += 1;', replace: 'if (place < this.cutoff) (this.#offered[place] as number) += 1;',
     tests: ['priority/admission.test.ts', 'priority/overload.test.ts'] },
 
   // 9. Ring.
