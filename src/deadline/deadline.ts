@@ -103,7 +103,7 @@ class AgeGate extends GateBase implements DeadlineGate {
     if (this.mode === 'off' || !(elapsedMs >= 0 && elapsedMs < Infinity)) return;
     const times = this.#times;
     if (verdict === 'success') {
-      if (elapsedMs <= this.#probeLeftMs) {
+      if (elapsedMs < this.#probeLeftMs) {
         // What made it impossible is over.
         times.clear();
         this.#probeLeftMs = 0;

@@ -7,14 +7,14 @@ import { type HeaderSource, headerValue } from '../core/headers.js';
 import { checkNumber, OptionReader } from '../core/validate.js';
 import { remainingMs, type Timed } from './checkpoint.js';
 
-/** Finest first. */
+/** Finest first: its name, and its ms as a fraction, as 3 · 1e-6 is not 0.000003. */
 const UNITS = [
-  ['n', 1e-6],
-  ['u', 1e-3],
-  ['m', 1],
-  ['S', 1_000],
-  ['M', 60_000],
-  ['H', 3_600_000],
+  ['n', 1, 1e6],
+  ['u', 1, 1e3],
+  ['m', 1, 1],
+  ['S', 1e3, 1],
+  ['M', 60e3, 1],
+  ['H', 3_600e3, 1],
 ] as const;
 const MAX_COUNT = 99_999_999;
 /** 24.8 days. Nobody waits longer, and no host's timer can: no deadline at all. */
@@ -22,15 +22,11 @@ const LONGEST_MS = 2 ** 31 - 1;
 
 const sane = (ms: number): number | undefined => (ms <= LONGEST_MS ? ms : undefined);
 
-/** A division by a whole number where `size` is a fraction: 3 · 1e-6 is not 0.000003. */
-const toMs = (count: number, size: number): number => (size < 1 ? count / Math.round(1 / size) : count * size);
-
 /** The time that `grpc-timeout` names, ms; undefined for what is malformed or absurd (over 24.8 days). */
 export function parseGrpcTimeout(value: string): number | undefined {
-  const [, count, unit] = /^(\d{1,8})([HMSmun])$/.exec(value) ?? [];
-  const size = UNITS.find(([name]) => name === unit)?.[1];
-  if (count === undefined || size === undefined) return undefined;
-  return sane(toMs(Number(count), size));
+  const unit = UNITS.find(([name]) => value.endsWith(name));
+  const count = value.slice(0, -1);
+  return unit !== undefined && /^\d{1,8}$/.test(count) ? sane((Number(count) * unit[1]) / unit[2]) : undefined;
 }
 
 /**
@@ -42,10 +38,10 @@ export function parseGrpcTimeout(value: string): number | undefined {
 export function formatGrpcTimeout(ms: number): string | undefined {
   checkNumber('formatGrpcTimeout', 'ms', ms, { min: 0, infinite: true });
   if (sane(ms) === undefined) return undefined;
-  for (const [unit, size] of UNITS) {
+  for (const [unit, times, per] of UNITS) {
     // By rounding, then down if that was up: 4.110319 · 1e6 is a little less than the 4,110,319 that it came from.
-    let count = Math.round(ms / size);
-    if (toMs(count, size) > ms) count--;
+    let count = Math.round((ms * per) / times);
+    if ((count * times) / per > ms) count--;
     if (count <= MAX_COUNT) return `${count}${unit}`;
   }
   return undefined;
@@ -57,12 +53,11 @@ function parsePlain(value: string): number | undefined {
 
 /** How long the caller waits by the headers, ms: the shorter one where both are there, Infinity where none is valid. */
 function waitsMs(headers: HeaderSource): number {
-  const grpc = headerValue(headers, 'grpc-timeout');
-  const plain = headerValue(headers, 'x-request-timeout-ms');
-  return Math.min(
-    (grpc === undefined ? undefined : parseGrpcTimeout(grpc)) ?? Infinity,
-    (plain === undefined ? undefined : parsePlain(plain)) ?? Infinity,
-  );
+  const read = (name: string, parse: (value: string) => number | undefined): number => {
+    const value = headerValue(headers, name);
+    return (value === undefined ? undefined : parse(value)) ?? Infinity;
+  };
+  return Math.min(read('grpc-timeout', parseGrpcTimeout), read('x-request-timeout-ms', parsePlain));
 }
 
 /** Options of {@link deadlineFrom}. */

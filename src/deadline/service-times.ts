@@ -19,8 +19,10 @@ export class ServiceTimes {
     this.#latest[this.#next] = ms;
     this.#next = (this.#next + 1) % SIZE;
     const last = this.count - 1;
+    // Stryker disable ConditionalExpression,LogicalOperator,EqualityOperator: the other loop makes up for it, only slower
     for (; place > 0 && (sorted[place - 1] as number) > ms; place--) sorted[place] = sorted[place - 1] as number;
     for (; place < last && (sorted[place + 1] as number) < ms; place++) sorted[place] = sorted[place + 1] as number;
+    // Stryker restore ConditionalExpression,LogicalOperator,EqualityOperator
     sorted[place] = ms;
     this.medianMs = sorted[last >> 1] as number;
     this.highMs = sorted[Math.ceil(HIGH * this.count) - 1] as number;

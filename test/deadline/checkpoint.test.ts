@@ -13,6 +13,8 @@ it('what remains is the deadline less the time now, never below 0', () => {
   );
   expect(remainingMs(contextAt(5, Infinity))).toBe(Infinity);
   expect(remainingMs(contextAt(5, -Infinity))).toBe(0);
+  // Without a deadline a broken clock stops no work.
+  expect(remainingMs({ clock: { ...manualClock(), now: () => NaN }, deadline: Infinity })).toBe(Infinity);
 });
 
 it('nothing goes on at a checkpoint with no time left, and everything else does', () => {

@@ -82,6 +82,9 @@ describe('a given margin', () => {
       'deadline.update: marginMs must be a finite number ≥ 0 and < 100',
     );
     expect(takes(gate, 90)).toBe(true);
+    expect(() => deadline({ marginMs: -1 })).toThrow(
+      new RangeError("deadline: marginMs must be a finite number ≥ 0 or 'auto', got -1"),
+    );
   });
 });
 
@@ -132,6 +135,22 @@ describe('the measured margin', () => {
     expect(gate.snapshot().marginMs).toBe(SECOND);
     gate.release('dropped', 7_000, { startedAt: 0, receivedAt: 0 });
     expect(gate.snapshot().marginMs).toBe(7_000);
+  });
+
+  it('of a call that was given up it asks the clock where no context says when it began', () => {
+    const gate = deadline({ clock: manualClock(SECOND) });
+    gate.release('dropped', 400, { deadline: 1_200 });
+    expect(gate.snapshot()).toEqual({ samples: 1, medianMs: 600, marginMs: 600 });
+    gate.release('dropped', 700);
+    expect(gate.snapshot().marginMs).toBe(1_400);
+  });
+
+  it('counts an answer in no time, but not a call that was given up in no time', () => {
+    const gate = deadline({ clock: manualClock() });
+    gate.release('dropped', 0);
+    expect(gate.snapshot().samples).toBe(0);
+    for (const ms of [50, 0]) gate.release('success', ms);
+    expect(gate.snapshot()).toEqual({ samples: 2, medianMs: 0, marginMs: 50 });
   });
 
   it('does not refuse fresh calls while less than half of the calls are given up', () => {
@@ -196,6 +215,24 @@ describe('liveness', () => {
     gate.release('success', 20, fresh(1_000));
     expect(gate.snapshot()).toEqual({ samples: 1, medianMs: 20, marginMs: 20 });
     expect(gate.tryAcquire(fresh(1_020))).toBe(true);
+  });
+
+  it('a call with less than half of its time left is let through to measure only after ten seconds', () => {
+    const at = (startedAt: number, ageMs: number) => {
+      const gate = measured(Array(64).fill(5_000), { maxAgeMs: SECOND });
+      return gate.tryAcquire({ startedAt, receivedAt: startedAt - ageMs });
+    };
+    expect([at(999, 500), at(1_000, 500), at(9_999, 501), at(10_000, 501)]).toEqual([false, true, false, true]);
+  });
+
+  it('what shadow mode has measured leaves the first call after it to measure again', () => {
+    const gate = deadline({ maxAgeMs: SECOND, mode: 'shadow', clock: manualClock() });
+    const old = { startedAt: 5_000, receivedAt: 0 };
+    expect([gate.reason, gate.tryAcquire(old)]).toEqual(['too_old', true]);
+    gate.release('success', 5_000, old);
+    gate.update({ mode: 'enforce' });
+    const fresh = { startedAt: 10_000, receivedAt: 10_000 };
+    expect([gate.tryAcquire(fresh), gate.tryAcquire(fresh)]).toEqual([true, false]);
   });
 
   it('a probe that took too long changes nothing', () => {

@@ -119,6 +119,7 @@ describe('x-request-timeout-ms', () => {
     ['250', 250],
     ['0', 0],
     ['1.5', 1.5],
+    ['0.125', 0.125],
     ['2147483647', LONGEST_MS],
   ])('%s is %d ms', (value, ms) => {
     expect(waits({ 'x-request-timeout-ms': value })).toBe(ms);
