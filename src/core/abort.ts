@@ -106,6 +106,7 @@ export class SignalScope implements Abortable {
   }
 
   add(listener: () => void): void {
+    // Stryker disable next-line ConditionalExpression: only speed, a signal takes a listener once
     if (this.#listeners.size === 0) this.signal.addEventListener('abort', this.#onAbort);
     this.#listeners.add(listener);
   }

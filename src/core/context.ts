@@ -79,6 +79,7 @@ export class CallContext implements Context {
   #abortable: Abortable | undefined;
   #receivedAt: number | undefined;
   /** Whether it has more than the defaults. */
+  // Stryker disable next-line BooleanLiteral: only speed
   #changed = false;
   /** In the call's first context: the function, and the refusals that policies inside the pipeline have seen. */
   readonly #fn: UserFunction | undefined;
@@ -134,12 +135,14 @@ export class CallContext implements Context {
   }
 
   [REFUSED](error: RejectedError): void {
+    // Stryker disable next-line ArrayDeclaration: what is no error is never found there
     this.#root.#refusals ??= [];
     this.#root.#refusals.push(error);
   }
 
   [DERIVE](changes: object | undefined, abortable: Abortable | undefined): CallContext {
     const made = new CallContext(this.clock, this.startedAt, undefined, this.#root, abortable ?? this.#abortable);
+    // Stryker disable next-line ConditionalExpression: only speed
     if (this.#changed) {
       Object.assign(made, this);
       made.#receivedAt = this.#receivedAt;

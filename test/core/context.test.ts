@@ -55,40 +55,44 @@ describe('init', () => {
     expect((await contextOf({ tier })).tier).toBe(tier);
   });
 
-  it.each<[string, unknown]>([
-    ['cost', NaN],
-    ['cost', -1],
-    ['cost', Infinity],
-    ['cost', '1'],
-    ['cost', null],
-    ['deadline', NaN],
-    ['deadline', '5'],
-    ['deadline', null],
-    ['receivedAt', NaN],
-    ['receivedAt', Infinity],
-    ['receivedAt', new Date()],
-    ['signal', 'signal'],
-    ['signal', null],
-    ['signal', {}],
-    ['clock', manualClock()],
-    ['key', 5],
-    ['key', null],
-  ])('refuses %s %o before a permit is taken', async (field, value) => {
+  it.each<[string, unknown, ErrorConstructor, string]>([
+    ['cost', NaN, RangeError, 'a finite number ≥ 0, got NaN'],
+    ['cost', -1, RangeError, 'a finite number ≥ 0, got -1'],
+    ['cost', Infinity, RangeError, 'a finite number ≥ 0, got Infinity'],
+    ['cost', '1', TypeError, 'a finite number ≥ 0, got "1"'],
+    ['cost', null, TypeError, 'a finite number ≥ 0, got null'],
+    ['attempt', -1, RangeError, 'a whole number ≥ 0, got -1'],
+    ['attempt', 0.5, RangeError, 'a whole number ≥ 0, got 0.5'],
+    ['startedAt', NaN, RangeError, 'a finite number, got NaN'],
+    ['deadline', NaN, RangeError, 'a number, got NaN'],
+    ['deadline', '5', TypeError, 'a number, got "5"'],
+    ['deadline', null, TypeError, 'a number, got null'],
+    ['receivedAt', NaN, RangeError, 'a finite number, got NaN'],
+    ['receivedAt', Infinity, RangeError, 'a finite number, got Infinity'],
+    ['receivedAt', new Date(), TypeError, 'a finite number, got an object'],
+    ['signal', 'signal', TypeError, 'an AbortSignal or an AbortScope, got "signal"'],
+    ['signal', null, TypeError, 'an AbortSignal or an AbortScope, got null'],
+    ['signal', { addEventListener: vi.fn() }, TypeError, 'an AbortSignal or an AbortScope, got an object'],
+    ['signal', { removeEventListener: vi.fn() }, TypeError, 'an AbortSignal or an AbortScope, got an object'],
+    ['clock', manualClock(), TypeError, "the pipeline's own, got another one"],
+    ['key', 5, TypeError, 'a string, got 5'],
+    ['key', null, TypeError, 'a string, got null'],
+  ])('refuses %s %o before a permit is taken', async (field, value, type, message) => {
     const gate = new RecordingGate('gate', clock);
     const fn = vi.fn();
     for (const policies of [pipeline(gate), pipeline(setting({}), gate)]) {
       const init = { [field]: value };
-      const error: Error = await policies.execute(fn, init).catch((e) => e);
-      expect(error.constructor === TypeError || error.constructor === RangeError).toBe(true);
-      expect(error.message).toMatch(new RegExp(`^context: ${field} must be .*, got `));
-      await expect(policies.tryExecute(fn, init)).rejects.toThrow(error.message);
+      const error = new type(`context: ${field} must be ${message}`);
+      await expect(policies.execute(fn, init)).rejects.toStrictEqual(error);
+      await expect(policies.tryExecute(fn, init)).rejects.toStrictEqual(error);
     }
     expect(fn).not.toHaveBeenCalled();
     expect(gate.log).toEqual([]);
   });
 
-  it.each([null, 5, 'key', true])('refuses %s instead of an object', async (init) => {
-    await expect(pipeline().execute(() => 1, init as never)).rejects.toThrow(/^context: init must be an object, got /);
+  it.each([null, 5, 'key', true])('refuses %j instead of an object', async (init) => {
+    const error = new TypeError(`context: init must be an object, got ${JSON.stringify(init)}`);
+    await expect(pipeline().execute(() => 1, init as never)).rejects.toStrictEqual(error);
   });
 });
 
@@ -183,6 +187,20 @@ describe('derive', () => {
     );
     expect(fn).not.toHaveBeenCalled();
   });
+
+  it.each([undefined, null, 5, 'ctx'])('next refuses %s, and the gate behind it takes no permit', async (wrong) => {
+    const careless: Policy = { name: 'careless', run: (_, next) => next(wrong as never) };
+    const gate = new RecordingGate('gate', clock);
+    const fn = vi.fn();
+    const error = new TypeError(
+      `next: ctx must be the context that the policy was given, or made from it by derive, got ${wrong}`,
+    );
+    for (const policies of [pipeline(careless), pipeline(careless, gate), pipeline(careless, setting({}))]) {
+      await expect(policies.execute(fn)).rejects.toStrictEqual(error);
+    }
+    expect(fn).not.toHaveBeenCalled();
+    expect(gate.log).toEqual([]);
+  });
 });
 
 describe('a context as the init of a pipeline further in', () => {
@@ -215,9 +233,26 @@ describe('a context as the init of a pipeline further in', () => {
   it('may go by another clock', async () => {
     const other = manualClock(77);
     const inner = pipeline(new RecordingGate('inner', other));
-    const ctx = await pipeline(new RecordingGate('outer', clock)).execute((outer) =>
-      inner.execute((mine) => mine, outer),
+    const ctx = await pipeline(new RecordingGate('outer', clock)).execute(
+      (outer) => inner.execute((mine) => mine, outer),
+      { deadline: 9_000, receivedAt: 900, key: 'k' },
     );
-    expect([ctx.clock, ctx.startedAt]).toEqual([other, 77]);
+    // By which the times of the first mean nothing.
+    const { startedAt, receivedAt, deadline, key } = ctx;
+    expect(ctx.clock).toBe(other);
+    expect({ startedAt, receivedAt, deadline, key }).toEqual({
+      startedAt: 77,
+      receivedAt: 77,
+      deadline: Infinity,
+      key: 'k',
+    });
+  });
+
+  it('is known by marks that all copies and versions of the library have', async () => {
+    await pipeline().execute((ctx) => {
+      for (const part of ['derive', 'abortable', 'refused']) {
+        expect(Symbol.for(`evenkeel.context.${part}`) in ctx).toBe(true);
+      }
+    });
   });
 });
