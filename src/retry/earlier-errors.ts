@@ -9,7 +9,10 @@ const isObject = (value: unknown): value is object =>
 
 /** `error`, from which `earlierErrors` then gets to `before`. */
 export function withEarlier(error: unknown, before: readonly unknown[]): unknown {
-  if (before.length > 0 && isObject(error)) earlier.set(error, before);
+  if (!isObject(error)) return error;
+  // Stryker disable next-line ConditionalExpression,EqualityOperator: to set none would be the same, and cost more
+  if (before.length > 0) earlier.set(error, before);
+  else earlier.delete(error);
   return error;
 }
 

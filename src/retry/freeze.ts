@@ -16,8 +16,9 @@ export class Freeze {
   leftMs(now: number): number {
     const { freezeMs } = this.settings;
     // A clock that went back must not make it longer, nor may one that is broken.
+    // Stryker disable next-line EqualityOperator: as much is no change
     if (this.#until - now > freezeMs) this.#until = now + freezeMs;
-    return now < this.#until ? this.#until - now : 0;
+    return Math.max(0, this.#until - now) || 0;
   }
 
   /** A call did not time out. */

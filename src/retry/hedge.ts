@@ -54,7 +54,8 @@ const SLOW_CALLS = 10;
 
 interface Settings {
   afterMs: number;
-  percentile: number | undefined;
+  /** 0 = `afterMs` was given. */
+  percentile: number;
 }
 
 /** To be called when all options are read; undefined = neither was given. */
@@ -63,7 +64,7 @@ function readSettings(read: OptionReader): () => Settings | undefined {
   const percentile = optionalNumber(read, 'percentile', { above: 0, max: 0.999 });
   return () => {
     read.done();
-    if (percentile === undefined) return afterMs === undefined ? undefined : { afterMs, percentile };
+    if (percentile === undefined) return afterMs === undefined ? undefined : { afterMs, percentile: 0 };
     if (afterMs !== undefined) invalid(read.owner, 'percentile', 'left out where afterMs is given', percentile);
     return { afterMs: Infinity, percentile };
   };
@@ -134,7 +135,7 @@ class HedgePolicy implements Hedge, Hedging {
    * that was given up early says nothing.
    */
   firstGivenUp(ctx: Context): void {
-    this.#record(ctx, this.#times?.quantile(this.#settings.percentile ?? 0) ?? 0);
+    this.#record(ctx, this.#times?.quantile(this.#settings.percentile) ?? 0);
   }
 
   hedgeEnded(verdict: Verdict | undefined, isAnswer: boolean): void {
@@ -156,15 +157,16 @@ class HedgePolicy implements Hedge, Hedging {
 
   #measure(): void {
     const { percentile } = this.#settings;
-    this.#times = percentile === undefined ? undefined : new ResponseTimes(Math.round(SLOW_CALLS / (1 - percentile)));
+    this.#times = percentile === 0 ? undefined : new ResponseTimes(Math.round(SLOW_CALLS / (1 - percentile)));
   }
 
   /** `percentile` waits until one slow call is known. */
   #afterMs(): number {
     const { afterMs, percentile } = this.#settings;
     const times = this.#times;
-    if (percentile === undefined || times === undefined) return afterMs;
-    return times.count * (1 - percentile) < 1 - 1e-9 ? Infinity : times.quantile(percentile);
+    if (times === undefined) return afterMs;
+    // Rounded, as 1 / (1 - 0.9) is more than 10.
+    return times.count < Math.ceil(1 / (1 - percentile) - 1e-9) ? Infinity : times.quantile(percentile);
   }
 
   #record({ clock, startedAt }: Context, atLeastMs: number): void {

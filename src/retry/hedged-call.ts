@@ -1,6 +1,6 @@
 import { type Abortable, AbortScope } from '../core/abort.js';
 import { type TimerHandle, timerAt } from '../core/clock.js';
-import { abortableOf, type Context, derive, deriveAbortable } from '../core/context.js';
+import { type Context, derive, deriveAbortable } from '../core/context.js';
 import { isRejected } from '../core/errors.js';
 import type { Next, Verdict } from '../core/policy.js';
 import { callNext } from '../core/settle.js';
@@ -38,7 +38,7 @@ export class HedgedCall<C extends Context, R> {
   readonly #reject: (error: unknown) => void;
   readonly #first: Attempt;
   #second: Attempt | undefined;
-  #giveUp: (() => void) | undefined;
+  #outer: Abortable | undefined;
   #timer: TimerHandle;
   #pending = true;
 
@@ -66,10 +66,8 @@ export class HedgedCall<C extends Context, R> {
         this.#timer = timerAt(clock, resolve, dueMs);
       }).then(() => this.#hedge(afterMs));
     }
-    if (outer !== undefined) {
-      this.#giveUp = () => this.#stop(outer.reason);
-      outer.add(this.#giveUp);
-    }
+    this.#outer = outer;
+    outer?.add(this.#giveUp);
     this.#run(this.#first);
   }
 
@@ -122,6 +120,8 @@ export class HedgedCall<C extends Context, R> {
     return second !== undefined && isRejected(first.result) && !isRejected(second.result) ? second : first;
   }
 
+  readonly #giveUp = (): void => this.#stop((this.#outer as Abortable).reason);
+
   #stop(reason: unknown): void {
     this.#settle({ ok: false, result: reason }, { reason });
   }
@@ -133,7 +133,7 @@ export class HedgedCall<C extends Context, R> {
     const first = this.#first;
     const second = this.#second;
     this.#ctx.clock.clearTimer(this.#timer);
-    if (this.#giveUp !== undefined) abortableOf(this.#ctx)?.remove(this.#giveUp);
+    this.#outer?.remove(this.#giveUp);
     let { ok, result } = end;
     try {
       if (first.end === undefined) this.#owner.firstGivenUp(first.ctx);
@@ -158,6 +158,7 @@ export class HedgedCall<C extends Context, R> {
 function attemptOf<C extends Context>(ctx: C): Attempt {
   const scope = new AbortScope();
   // The call stops waiting by itself.
+  // Stryker disable next-line BooleanLiteral: only time is saved
   scope.abandons = false;
   return { ctx: deriveAbortable(ctx, scope), scope };
 }

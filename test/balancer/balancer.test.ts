@@ -454,6 +454,7 @@ describe('odd clocks', () => {
     expect(at(1_000_010, 1_000_005)).toBe(1_000_005);
     expect(at(1_000_010, 940_005)).toBe(1_000_005);
     expect(at(1_000_010, 940_004)).toBe(1_000_010);
+    expect(at(940_010, 0)).toBe(1_000_010);
     expect(at(940_009)).toBe(940_009);
     expect(at(940_010)).toBe(940_010);
   });

@@ -31,6 +31,10 @@ it('exponential: by default up to 100, 200, 400 … 10,000 ms', () => {
   ]);
 });
 
+it('exponential: no wait without a base, however often', () => {
+  expect(exponentialBackoff({ baseMs: 0, jitter: 'none' })(1e9, 0, () => 0.5)).toBe(0);
+});
+
 it('decorrelated: between base and three times the wait before, capped', () => {
   fc.assert(
     fc.property(fc.integer(), ms, ms, (seed, baseMs, more) => {

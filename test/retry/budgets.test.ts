@@ -115,6 +115,18 @@ describe('ratioBudget', () => {
     expect(retries).toBeGreaterThan(860);
   });
 
+  it('counts a retry for ttlMs at least, and for a fiftieth more at most', () => {
+    for (let at = 0; at < 1_100; at += 7) {
+      const clock = manualClock(at);
+      const budget = ratioBudget({ ratio: 0, minRetriesPerSecond: 0.1, ttlMs: 10_000, clock });
+      expect(budget.tryRetry()).toBe(true);
+      clock.jump(9_999);
+      expect(budget.canRetry()).toBe(false);
+      clock.jump(201);
+      expect(budget.canRetry()).toBe(true);
+    }
+  });
+
   it('shows what there is', () => {
     const clock = manualClock();
     const budget = ratioBudget({ clock, ratio: 0.5, minRetriesPerSecond: 1, ttlMs: 2_000 });
@@ -214,6 +226,17 @@ describe('several budgets', () => {
     const broken = Object.assign(plain(fails), asked);
     await expect(pipeline(retry({ window: [first, broken] })).execute(() => Promise.reject('x'))).rejects.toThrow('no');
     expect(first.log).toEqual(['request', 'try', 'done undefined']);
+  });
+
+  it('are told how first tries and retries end, those that ask for it', async () => {
+    const tokens = tokenBudget({ maxTokens: 10, tokenRatio: 0.5 });
+    const own = plain(() => true);
+    const guard = pipeline(retry({ window: [tokens, own], maxRetries: 2, backoff: () => 0 }));
+    await guard.execute(fails).catch(() => {});
+    expect(tokens.snapshot().tokens).toBe(7);
+    await guard.execute(() => 'fine');
+    expect(tokens.snapshot().tokens).toBe(7.5);
+    expect(own.log).toEqual(['request', 'try', 'done false', 'try', 'done false', 'request']);
   });
 
   it('may be none: then nothing holds it back', async () => {

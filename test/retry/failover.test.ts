@@ -132,6 +132,19 @@ describe('the rules', () => {
     expect(await settled(site.execute())).toEqual(expected);
   });
 
+  it('tells the window how remote did', async () => {
+    for (const [remote, good] of [
+      [() => 'remote', true],
+      [fail('no'), false],
+      [timedOut, false],
+      [() => Promise.reject(refused), undefined],
+    ] as const) {
+      const { site, window } = setUp(fail('no'), remote);
+      await settled(site.execute());
+      expect(window.log).toEqual(['request', 'first false', 'ask true', `done ${good}`]);
+    }
+  });
+
   it('failoverOn decides, of errors and of values: "HTTP ok, API failure"', async () => {
     const client = ({ outcome }: { outcome: Outcome }): boolean => !outcome.ok;
     const gateway = ({ outcome }: { outcome: Outcome }): boolean =>
@@ -182,6 +195,24 @@ describe('the freeze', () => {
     expect(await site.tryExecute()).toMatchObject({ rejection: { retryAfterMs: 0.5 } });
     await clock.advance(0.5);
     await expect(site.execute()).rejects.toThrow('gave up');
+    // As that call began when the freeze ended, it freezes anew.
+    expect(site.snapshot().frozenMs).toBe(3_000);
+  });
+
+  it('comes without an observer too', async () => {
+    const site = failover({ local: hang, remote: hang, clock: manualClock() });
+    await expect(site.execute()).rejects.toThrow('gave up');
+    expect(await site.tryExecute()).toMatchObject({ ok: false, rejection: { retryAfterMs: 5_000 } });
+  });
+
+  it('is not put off by a time-out that gets no leave for remote', async () => {
+    const { site, window } = setUp(hang, hang, { freezeAfter: 2 });
+    await settled(site.execute());
+    window.allow = () => false;
+    await settled(site.execute());
+    window.allow = () => true;
+    await settled(site.execute());
+    expect(site.snapshot().frozenMs).toBe(5_000);
   });
 
   it('not where only one times out, or where they fail otherwise', async () => {
@@ -584,6 +615,18 @@ it('the default window probes: one failover a second at first, more while they s
   }
   expect(perSecond[0]).toBe(1);
   expect(perSecond.at(-1)).toBeGreaterThanOrEqual(4);
+});
+
+it('needs both sites', () => {
+  const site = (): number => 1;
+  for (const [missing, given] of [
+    ['local', { remote: site }],
+    ['remote', { local: site }],
+  ] as const) {
+    const wrong = (): unknown => failover(given as never);
+    expect(wrong).toThrow(TypeError);
+    expect(wrong).toThrow(`failover: ${missing} must be a function, got undefined`);
+  }
 });
 
 it('a window of another clock is refused', () => {

@@ -207,6 +207,7 @@ describe('fallback', () => {
 
   it('refuses what is no function', () => {
     for (const fn of [undefined, null, 5, 'answer', {}]) {
+      expect(() => fallback(fn as never)).toThrow(TypeError);
       expect(() => fallback(fn as never)).toThrow(/^fallback: fn must be a function, got /);
     }
   });

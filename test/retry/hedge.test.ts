@@ -61,7 +61,7 @@ describe('the second attempt', () => {
     expect(await call).toBe('second');
     expect(starts).toEqual([0, 100]);
     expect(signals.map((signal) => signal.aborted)).toEqual([true, false]);
-    expect(signals[0]?.reason).toMatchObject({ name: 'AbortError' });
+    expect(signals[0]?.reason).toEqual(new DOMException('another attempt of the call answered first', 'AbortError'));
     expect(policy.snapshot()).toEqual({ afterMs: 100, calls: 1, hedges: 1, won: 1, refused: 0 });
     expect(events).toEqual([{ type: 'hedge', policy: 'hedge', at: 100, afterMs: 100 }]);
     expect(budget.log).toEqual(['request', 'ask true', 'done true']);
@@ -274,6 +274,11 @@ describe('the end of a call', () => {
     await clock.advance(1_000);
     await call;
     expect(signals[0]?.aborted).toBe(false);
+    // So may be who asked for what failed.
+    const other = guard.execute(attempts([200, ok('first')], [50, fail('b')]));
+    await clock.advance(1_000);
+    expect(await other).toBe('first');
+    expect(signals.slice(2).map((signal) => signal.aborted)).toEqual([false, false]);
   });
 
   it("leaves no listener on the caller's signal", async () => {
@@ -288,7 +293,7 @@ describe('the end of a call', () => {
   });
 
   it('by a policy further out, before it begins: the function is not called', async () => {
-    const { clock, policy, attempts, starts } = setUp();
+    const { clock, policy, attempts, starts, budget } = setUp();
     const caller = new AbortController();
     const aborting: Policy = {
       name: 'aborting',
@@ -300,6 +305,21 @@ describe('the end of a call', () => {
     const call = pipeline(aborting, policy).execute(attempts([10, ok('first')]), { signal: caller.signal });
     await expect(call).rejects.toBe('enough');
     expect([starts, clock.waiting]).toEqual([[], 0]);
+    expect([budget.log, policy.snapshot().calls]).toEqual([[], 0]);
+  });
+
+  it('at the very moment at which the second was to start: no second, and the budget is not asked', async () => {
+    const due: (() => void)[] = [];
+    const clock = { now: () => 0, setTimer: (fn: () => void) => due.push(fn), clearTimer: () => {} };
+    const budget = new RecordingBudget();
+    const caller = new AbortController();
+    const guard = pipeline(hedge({ afterMs: 0, clock, budget }));
+    const call = settled(guard.execute(() => new Promise(() => {}), { signal: caller.signal }));
+    // As where one timer of the host serves several.
+    for (const fn of due) fn();
+    caller.abort('enough');
+    expect(await call).toEqual({ error: 'enough' });
+    expect(budget.log).toEqual(['request']);
   });
 
   it('nothing starts at or after the deadline', async () => {
@@ -321,13 +341,15 @@ describe('the end of a call', () => {
   });
 
   it('a timer that comes after the deadline starts nothing', async () => {
-    const { clock, guard, attempts, starts } = setUp();
-    const call = guard.execute(attempts([500, ok('first')], [1, ok('second')]), { deadline: 150 });
-    clock.jump(160);
-    await clock.advance(0);
-    await clock.advance(1_000);
-    expect(await call).toBe('first');
-    expect(starts).toHaveLength(1);
+    for (const lateMs of [150, 160]) {
+      const { clock, guard, attempts, starts } = setUp();
+      const call = guard.execute(attempts([500, ok('first')], [1, ok('second')]), { deadline: 150 });
+      clock.jump(lateMs);
+      await clock.advance(0);
+      await clock.advance(1_000);
+      expect(await call).toBe('first');
+      expect(starts).toHaveLength(1);
+    }
   });
 });
 
@@ -387,7 +409,7 @@ describe('what users give', () => {
         if (where === 'budget') caller.abort('from within');
         return true;
       });
-      const { clock, guard, attempts, starts } = setUp({
+      const { clock, guard, attempts, starts, policy } = setUp({
         afterMs: 100,
         budget,
         observer: () => {
@@ -398,7 +420,7 @@ describe('what users give', () => {
       await clock.advance(1_000);
       expect(await call).toEqual({ error: 'from within' });
       expect(starts).toHaveLength(1);
-      expect(budget.open).toBe(0);
+      expect([budget.open, policy.snapshot().won]).toEqual([0, 0]);
     }
   });
 
@@ -410,6 +432,20 @@ describe('what users give', () => {
     await clock.advance(1_000);
     expect(await call).toEqual({ error: 'from within' });
     expect([starts, clock.waiting, getEventListeners(caller.signal, 'abort')]).toEqual([[], 0, []]);
+  });
+
+  it('a budget that aborts the call as it hears of an answer: each leave is answered once', async () => {
+    const caller = new AbortController();
+    const budget = Object.assign(new RecordingBudget(), { onFirstDone: () => caller.abort('from within') });
+    const { clock, guard, attempts } = setUp({ afterMs: 100, budget });
+    const call = settled(guard.execute(attempts([150, ok('first')], undefined), { signal: caller.signal }));
+    await clock.advance(1_000);
+    expect(await call).toEqual({ error: 'from within' });
+    expect(budget.log).toEqual(['request', 'ask true', 'done undefined']);
+  });
+
+  it('a budget that does not ask how first attempts end', async () => {
+    expect(await pipeline(hedge({ afterMs: 100, clock: manualClock() })).execute(ok('first'))).toBe('first');
   });
 
   it('a function that calls the same guard again', async () => {
@@ -451,6 +487,19 @@ describe('odd clocks', () => {
     await base.advance(50);
     expect(await call).toBe('first');
     expect(budget.log).toEqual(['request', 'first true']);
+  });
+
+  it('that break into an infinite time while a call is under way: it does not count', async () => {
+    let now = 0;
+    const clock = Object.assign(manualClock(), { now: () => now });
+    const policy = hedge({ percentile: 0.5, clock });
+    for (const ms of [10, 20, Infinity, Infinity, Infinity]) {
+      now = 0;
+      await pipeline(policy).execute(() => {
+        now = ms;
+      });
+    }
+    expect(policy.snapshot().afterMs).toBe(10);
   });
 
   it('that go back do not shorten the delay', async () => {
@@ -701,6 +750,12 @@ describe('percentile', () => {
       await settled(guard.execute(() => Promise.reject(refusal)));
     }
     for (let i = 0; i < 20; i++) {
+      // And the second attempt, which begins after 100 ms.
+      const failed = settled(guard.execute(() => later(clock, 300, fail('slow'))));
+      await clock.advance(400);
+      await failed;
+    }
+    for (let i = 0; i < 20; i++) {
       const caller = new AbortController();
       const early = settled(guard.execute(() => new Promise(() => {}), { signal: caller.signal }));
       await clock.advance(5);
@@ -708,6 +763,29 @@ describe('percentile', () => {
       await early;
     }
     expect(policy.snapshot().afterMs).toBe(100);
+  });
+
+  it('counts answers in no time, and no callers who hang up sooner than most calls are answered', async () => {
+    const { clock, guard, policy } = setUp({ percentile: 0.75, budget: new RecordingBudget(() => false) });
+    for (const ms of [0, 0, 0, 40]) {
+      const call = guard.execute(() => later(clock, ms, ok('first')));
+      await clock.advance(ms);
+      await call;
+    }
+    expect(policy.snapshot().afterMs).toBe(0);
+    for (const ms of [40, 40, 40, 40]) {
+      const call = guard.execute(() => later(clock, ms, ok('first')));
+      await clock.advance(ms);
+      await call;
+    }
+    for (let i = 0; i < 40; i++) {
+      const caller = new AbortController();
+      const call = settled(guard.execute(() => new Promise(() => {}), { signal: caller.signal }));
+      await clock.advance(39);
+      caller.abort();
+      await call;
+    }
+    expect(policy.snapshot().afterMs).toBe(40);
   });
 
   it('counts callers who hang up late, and time-outs within, as slow', async () => {

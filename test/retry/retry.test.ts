@@ -136,6 +136,17 @@ describe('a call', () => {
     expect(earlierErrors(error)).toEqual([]);
   });
 
+  it('that rejects with what another call has before shows its own earlier errors, and none after one try', async () => {
+    const error = new Error('shared');
+    const { clock, guard } = setUp();
+    const end = settled(guard.execute(throws(error)));
+    await clock.advance(100);
+    await end;
+    expect(earlierErrors(error)).toEqual([error]);
+    await settled(setUp({ maxRetries: 0 }).guard.execute(throws(error)));
+    expect(earlierErrors(error)).toEqual([]);
+  });
+
   it('by hand, of a `next` that throws at once, is tried again all the same', async () => {
     const policy = retry({ backoff: () => 0 });
     const ctx = await pipeline().execute((given) => given);
