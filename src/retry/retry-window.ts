@@ -73,6 +73,7 @@ class ProbingWindow implements RetryWindow {
   #window = 1;
   #current = new Period(-Infinity);
   /** The periods with retries to be answered, oldest first, and the current one. */
+  // Stryker disable next-line ArrayDeclaration: what waits for no answer is taken out
   #open: Period[] = [];
   /** A period that used up the window: once all its retries are answered, they say whether it may grow. */
   #probe: Period | undefined;
@@ -113,28 +114,30 @@ class ProbingWindow implements RetryWindow {
     const now = this.clock.now();
     this.#advance(now);
     const period = this.#periodOf(allowedAt);
-    if (period !== undefined) period.pending--;
+    period.pending--;
     if (ok === true) {
       this.#good++;
-      if (period !== undefined) period.good++;
+      period.good++;
     } else if (ok === false) {
       this.#bad++;
-      if (period !== undefined) period.bad++;
+      period.bad++;
     }
-    if (period !== undefined && period === this.#probe && period.pending === 0) this.#conclude(period, now);
+    if (period === this.#probe && period.pending === 0) this.#conclude(period, now);
   }
 
   snapshot(): RetryWindowSnapshot {
     this.#advance(this.clock.now());
     const { sent: used } = this.#current;
-    return { window: this.#window, used, successRatio: shareOfGood(this.#good, this.#bad) ?? 1 };
+    const share = shareOfGood(this.#good, this.#bad);
+    return { window: this.#window, used, successRatio: Number.isNaN(share) ? 1 : share };
   }
 
   /** The one that a retry allowed at `at` is of; where that says nothing, the first sent is taken to be the first answered. */
-  #periodOf(at: number | undefined): Period | undefined {
+  #periodOf(at = NaN): Period {
     const waiting = this.#open.filter((period) => period.pending > 0);
-    const number = at === undefined ? undefined : Math.floor(at / this.#periodMs);
-    return waiting.find((period) => period.number === number) ?? waiting[0];
+    const number = Math.floor(at / this.#periodMs);
+    // None waits where there are more answers than retries.
+    return waiting.find((period) => period.number === number) ?? waiting[0] ?? new Period(NaN);
   }
 
   #advance(now: number): void {
@@ -148,10 +151,14 @@ class ProbingWindow implements RetryWindow {
     const closed = this.#current;
     const share = shareOfGood(this.#good, this.#bad);
     this.#current = new Period(next);
-    this.#open = this.#open.filter(({ pending, number }) => pending > 0 && next - number <= LONGEST_WAIT);
+    this.#open = this.#open.filter(({ pending, number }) => {
+      // Stryker disable next-line ConditionalExpression,EqualityOperator: it would be passed over, and cost time
+      if (pending === 0) return false;
+      return next - number <= LONGEST_WAIT;
+    });
     this.#open.push(this.#current);
     this.#good = this.#bad = 0;
-    if (share !== undefined && share < this.#successRatio) {
+    if (share < this.#successRatio) {
       this.#backOff(now);
       return;
     }
@@ -164,28 +171,29 @@ class ProbingWindow implements RetryWindow {
   #conclude(probe: Period, now: number): void {
     this.#probe = undefined;
     const share = shareOfGood(probe.good, probe.bad);
-    if (share === undefined) return;
     if (share < this.#successRatio) this.#backOff(now);
-    else this.#change(this.#window + Math.max(Math.min(this.#growthRatio * probe.requests, this.#window), 1), now);
+    else if (share >= this.#successRatio) {
+      const growth = Math.max(Math.min(this.#growthRatio * probe.requests, this.#window), 1);
+      this.#change(this.#window + growth, 'grown', now);
+    }
   }
 
   #backOff(now: number): void {
     // It says what the larger window did.
     this.#probe = undefined;
-    this.#change(this.#backoff === 'halve' ? Math.max(1, this.#window / 2) : 1, now);
+    this.#change(this.#backoff === 'halve' ? Math.max(1, this.#window / 2) : 1, 'backed_off', now);
   }
 
-  #change(window: number, at: number): void {
+  #change(window: number, change: 'grown' | 'backed_off', at: number): void {
     if (window === this.#window) return;
-    const change = window > this.#window ? 'grown' : 'backed_off';
     this.#window = window;
     if (this.#observer !== undefined)
       notify(this.#observer, { type: 'retry_window', policy: this.name, at, window, change });
   }
 }
 
-const shareOfGood = (good: number, bad: number): number | undefined =>
-  good + bad > 0 ? good / (good + bad) : undefined;
+/** NaN where there is neither. */
+const shareOfGood = (good: number, bad: number): number => good / (good + bad);
 
 /**
  * A {@link RetryBudget} that starts with one retry a period, grows while retries succeed and are used up, and halves when

@@ -75,7 +75,7 @@ function sleep(clock: Clock, ms: number, abortable: Abortable | undefined): Prom
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clock.clearTimer(timer);
-      reject(abortable?.reason);
+      reject((abortable as Abortable).reason);
     };
     const timer = clock.setTimer(() => {
       abortable?.remove(stop);

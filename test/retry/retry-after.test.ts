@@ -11,13 +11,14 @@ describe('what an error or an answer says of when to come back', () => {
     const refusal = new RejectedError({ policy: 'a', reason: 'rate_limited', retryAfterMs: 70 });
     expect(retryAfterOf(refusal)).toBe(70);
     expect(retryAfterOf({ retryAfterMs: Infinity })).toBe(Infinity);
+    expect(retryAfterOf({ retryAfterMs: 0, headers: { 'retry-after': '5' } })).toBe(0);
     for (const bad of [-1, Number.NaN]) expect(retryAfterOf({ retryAfterMs: bad })).toBeUndefined();
   });
 
   it('is the seconds of Retry-After, in headers of any kind', () => {
     expect(retryAfterOf(at('120'))).toBe(120_000);
     expect(retryAfterOf(at(' 0 '))).toBe(0);
-    expect(retryAfterOf(at('1.5'))).toBe(1_500);
+    expect(retryAfterOf(at('1.25'))).toBe(1_250);
     expect(retryAfterOf(new Response('', { status: 503, headers: { 'retry-after': '2' } }))).toBe(2_000);
     expect(retryAfterOf({ headers: new Map([['retry-after', '2']]) })).toBe(2_000);
     // As axios and got have it.
@@ -37,7 +38,8 @@ describe('what an error or an answer says of when to come back', () => {
   });
 
   it('is nothing where it makes no sense', () => {
-    for (const bad of ['', 'soon', '-5', '1e3', '0x10', '2 s', '5, 10', 'GMT', 'never GMT', '2001-01-01'])
+    const LOCAL = 'Fri, 31 Dec 1999 23:59:59 GMT+0100';
+    for (const bad of ['', 'soon', '-5', '1e3', '0x10', '2 s', '5, 10', 'GMT', 'never GMT', '2001-01-01', LOCAL])
       expect(retryAfterOf(at(bad)), bad).toBeUndefined();
     for (const bad of [
       undefined,

@@ -2,6 +2,9 @@ import { type ResilienceEvent, type RetryWindow, type RetryWindowOptions, retryW
 import { type ManualClock, manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { noUnhandledRejections } from '../unhandled-rejections.js';
+
+noUnhandledRejections();
 
 function setUp(options: RetryWindowOptions = {}) {
   const clock = manualClock();
@@ -229,6 +232,64 @@ describe('answers that come late', () => {
     expect(window.snapshot().window).toBe(8);
   });
 
+  it('let it grow when the last of a period has come, if enough of them were good, in whatever periods they came', () => {
+    for (const [answers, successRatio, expected] of [
+      [[true, true, true, true], 1, 8],
+      [[true, true, true, false], 0.75, 8],
+      [[true, true, true, false], 0.76, 2],
+      [[undefined, undefined, undefined, true], 1, 8],
+      [[undefined, undefined, undefined, undefined], 0, 4],
+    ] as const) {
+      const { clock, window } = setUp({ successRatio });
+      for (let i = 0; i < 2; i++) play(window, clock, { requests: 1_000, wanted: 100, bad: 0 });
+      for (let k = 0; k < 1_000; k++) window.onRequest();
+      for (let k = 0; k < 4; k++) window.tryRetry();
+      const sentAt = clock.now();
+      answers.forEach((good, i) => {
+        expect(window.snapshot().window).toBe(4);
+        clock.jump(1_000);
+        // So many good ones of others that no period of its own is bad.
+        for (let k = 0; k < 4; k++) if (window.tryRetry()) window.onRetryDone(true, clock.now());
+        expect(window.snapshot().window, `before answer ${i}`).toBe(4);
+        window.onRetryDone(good, sentAt);
+      });
+      expect(window.snapshot().window).toBe(expected);
+    }
+  });
+
+  it('without a time count for the first that still wait', () => {
+    const { clock, window } = setUp();
+    window.tryRetry();
+    clock.jump(1_000);
+    window.tryRetry();
+    window.onRetryDone(true);
+    window.onRetryDone(true);
+    expect(window.snapshot().window).toBe(2);
+    clock.jump(1_000);
+    for (let k = 0; k < 2; k++) expect(window.tryRetry()).toBe(true);
+    for (let k = 0; k < 2; k++) window.onRetryDone(true);
+    clock.jump(1_000);
+    expect(window.snapshot().window).toBe(3);
+  });
+
+  it('are waited for through a hundred periods, and not one more', () => {
+    for (const [periods, atOnce] of [
+      [100, 2],
+      [101, 1],
+    ] as const) {
+      const { clock, window } = setUp();
+      clock.jump(5_000);
+      window.tryRetry();
+      clock.jump(periods * 1_000);
+      window.tryRetry();
+      // Of the first that waits: once that is forgotten, of the one that was just sent, whose period goes on.
+      window.onRetryDone(true);
+      expect(window.snapshot().window).toBe(atOnce);
+      clock.jump(1_000);
+      expect(window.snapshot().window).toBe(2);
+    }
+  });
+
   it('that are lost hold it for a hundred periods at most', () => {
     const { clock, window } = setUp();
     window.tryRetry(clock.now());
@@ -275,7 +336,8 @@ describe('answers that come late', () => {
     clock.jump(1_000);
     expect(window.snapshot().window).toBe(2);
     // More answers than retries: no matter.
-    for (let i = 0; i < 5; i++) window.onRetryDone(true, 0);
+    for (let i = 0; i < 50; i++) window.onRetryDone(true, 0);
+    window.onRetryDone(false, 0);
     clock.jump(1_000);
     expect(window.snapshot().window).toBe(2);
   });
@@ -291,6 +353,13 @@ describe('answers that come late', () => {
     play(window, clock, { requests: 0, wanted: 1, bad: 0 });
     expect(window.snapshot().window).toBe(2);
   });
+});
+
+it('needs no observer', () => {
+  const clock = manualClock();
+  const window = retryWindow({ clock });
+  play(window, clock, { requests: 0, wanted: 1, bad: 0 });
+  expect(window.snapshot().window).toBe(2);
 });
 
 it('tells of growth and back-off, and of nothing else', () => {

@@ -264,6 +264,7 @@ describe('what is not tried again', () => {
       [100, 0, 1],
       [100.1, 0, 2],
       [150, 110, 1],
+      [160, 110, 1],
     ] as const) {
       const { clock, events, guard, policy } = setUp();
       const { fn, tries } = script(clock, throws('no'));
@@ -491,6 +492,15 @@ describe('an answer that classify takes for a failure', () => {
     expect(await better).toEqual({ status: 200 });
   });
 
+  it('is not what classify takes for none: that is tried once', async () => {
+    for (const classify of [badStatus, () => 'ignored'] as const) {
+      const { clock, guard } = setUp({ classify });
+      const { fn, tries } = script(clock, () => ({ status: 200 }));
+      expect(await guard.execute(fn)).toEqual({ status: 200 });
+      expect(tries).toHaveLength(1);
+    }
+  });
+
   it('is among the earlier errors of what fails after it', async () => {
     const { clock, guard } = setUp({ classify: badStatus });
     const error = new Error('reset');
@@ -671,6 +681,32 @@ it('asks and answers its budget by the rules, whatever happens', { timeout: 30_0
     }),
     { numRuns: 60 },
   );
+});
+
+it('takes the verdict on a first try to its window, with classify or without', async () => {
+  for (const [first, told] of [
+    [() => 'fine', [true]],
+    [throws('no'), [false]],
+    [() => new Promise(() => {}), [false]],
+    [rejects(refusal('circuit_open')), []],
+  ] as const) {
+    const byVerdict = { success: [true], failure: [false], dropped: [false], ignored: [] };
+    for (const verdict of [undefined, 'success', 'failure', 'dropped', 'ignored'] as const) {
+      const seen: unknown[] = [];
+      const window = { onRequest() {}, onFirstDone: (ok: boolean) => void seen.push(ok), tryRetry: () => false };
+      const { clock, guard } = setUp(
+        {
+          window: { ...window, onRetryDone() {} },
+          ...(verdict === undefined ? {} : { classify: () => verdict }),
+        },
+        (inner) => dynamicTimeout({ limitMs: 50, maxMs: 50, clock: inner }),
+      );
+      const end = settled(guard.execute(script(clock, first).fn));
+      await clock.advance(1_000);
+      await end;
+      expect(seen).toEqual(verdict === undefined ? told : byVerdict[verdict]);
+    }
+  }
 });
 
 it('takes the verdict on a retry to its window: a time-out is bad, a refusal and an abort say nothing', async () => {
