@@ -127,6 +127,7 @@ class Keyed<G extends Gate> implements KeyedGate<G> {
     if (key === undefined) return this.#keylessEntry();
     let entry = this.#entries.get(key);
     if (entry === undefined) entry = this.#create(key);
+    // Stryker disable next-line ConditionalExpression: only speed
     else if (entry !== this.#newest) this.#entries.delete(key);
     else return entry;
     this.#entries.set(key, entry);
@@ -153,9 +154,9 @@ class Keyed<G extends Gate> implements KeyedGate<G> {
   #evict(keep: Entry<G>): void {
     let looks = EVICTION_LOOKS;
     for (const [key, entry] of this.#entries) {
-      if (this.#entries.size <= this.#maxKeys || looks-- === 0) return;
       this.#entries.delete(key);
       if (entry.inFlight > 0 || entry === keep) this.#entries.set(key, entry);
+      if (this.#entries.size <= this.#maxKeys || --looks === 0) return;
     }
   }
 }

@@ -48,6 +48,10 @@ describe('keyed', () => {
     gates.release('success', 0, { key: 'never used' });
     gates.release('success', 0, { key: 'a' });
     expect(gates.peek('a')?.permitsInUse).toBe(0);
+    gates.tryAcquire();
+    expect(gates.peek()?.permitsInUse).toBe(1);
+    gates.release('success', 0);
+    expect(gates.peek()?.permitsInUse).toBe(0);
   });
 
   it('refuses by its own name, with the reason and the advice of the gate that refused', async () => {
@@ -62,6 +66,28 @@ describe('keyed', () => {
       ok: false,
       rejection: { policy: 'hosts', reason: 'circuit_open', retryAfterMs: 40 },
     });
+  });
+
+  it('gives a refusal the stack trace that the key’s gate wants', async () => {
+    const gates = keyed((key) => make(key, { admit: ['no'], captureStack: key === 'traced' }));
+    expect(gates.captureStack).toBe(false);
+    for (const key of ['plain', 'traced', 'plain']) {
+      const error: Error = await pipeline(gates)
+        .execute(() => 1, { key })
+        .catch((e) => e);
+      expect(error.stack?.includes('gate.ts')).toBe(key === 'traced');
+    }
+  });
+
+  it('has no classify while no gate has one; for a key that it does not know, it is the default', () => {
+    const gates = keyed((key) => Object.assign(make(key), key === 'own' ? { classify: () => 'dropped' as const } : {}));
+    gates.tryAcquire({ key: 'default' });
+    expect(gates.classify).toBe(undefined);
+    gates.tryAcquire({ key: 'own' });
+    const verdicts = ['own', 'default', 'new'].map((key) =>
+      gates.classify?.({ ok: true, value: 1 }, { key } as unknown as Context),
+    );
+    expect(verdicts).toEqual(['dropped', 'success', 'success']);
   });
 
   it('judges outcomes by the classify of the key’s gate, where that has one', async () => {
