@@ -127,7 +127,10 @@ const KINDS: Record<string, Bad[]> = {
     FUNCTION,
     {},
     [{}],
-    [retryWindow(), { onRequest: FUNCTION, tryRetry: FUNCTION }],
+    [
+      { onRequest: FUNCTION, tryRetry: FUNCTION, onRetryDone: FUNCTION },
+      { onRequest: FUNCTION, tryRetry: FUNCTION },
+    ],
   ),
   file: wrongTypes(/the URL of a file/, 5, null, '', {}, FUNCTION),
   sets: [

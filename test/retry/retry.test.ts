@@ -493,7 +493,7 @@ describe('an answer that classify takes for a failure', () => {
   });
 
   it('is not what classify takes for none: that is tried once', async () => {
-    for (const classify of [badStatus, () => 'ignored'] as const) {
+    for (const classify of [badStatus, () => 'ignored' as const]) {
       const { clock, guard } = setUp({ classify });
       const { fn, tries } = script(clock, () => ({ status: 200 }));
       expect(await guard.execute(fn)).toEqual({ status: 200 });
