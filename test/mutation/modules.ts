@@ -43,8 +43,14 @@ export const MODULES: readonly Module[] = [
   module('isolation', ['call.ts', 'ledger.ts', 'sets.ts', 'worker-set.ts', 'worker-slot.ts']),
 ];
 
-/** Tests that say nothing of a change in src, or that take seconds of real time. */
-const LEFT_OUT = ['example.test.ts', 'real-traffic.test.ts', 'threads.test.ts'];
+/** Tests that say nothing of a change in src, or that take many seconds. */
+const LEFT_OUT = [
+  'conservation.test.ts',
+  'example.test.ts',
+  'million.test.ts',
+  'real-traffic.test.ts',
+  'threads.test.ts',
+];
 
 export function testsOf({ tests }: Module): string[] {
   const own = readdirSync(new URL(`../${tests}`, import.meta.url)).filter(
