@@ -463,12 +463,11 @@ describe("recovery: 'fast'", () => {
     process.once('uncaughtException', (error) => thrown.push(error));
     const breaker = circuitBreaker({
       clock: manualClock(),
-      observer:
-        reported.length === 0
-          ? undefined
-          : () => {
-              throw new Error('broken observer');
-            },
+      ...(reported.length > 0 && {
+        observer: () => {
+          throw new Error('broken observer');
+        },
+      }),
     });
     for (let i = 0; i < 10; i++) {
       breaker.tryAcquire({ startedAt: 1 });

@@ -48,7 +48,9 @@ const LEFT_OUT = [
   'conservation.test.ts',
   'example.test.ts',
   'million.test.ts',
+  'overload.test.ts',
   'real-traffic.test.ts',
+  'recovery.test.ts',
   'threads.test.ts',
 ];
 
