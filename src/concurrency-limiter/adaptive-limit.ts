@@ -54,10 +54,11 @@ export class AdaptiveLimit {
     this.#cohort.refuse();
   }
 
-  end(startedAt: number, elapsedMs: number, verdict: Verdict, inflight: number): void {
+  end(startedAt: number, elapsedMs: number, verdict: Verdict): void {
     const isSample = elapsedMs >= 0 && elapsedMs <= MAX_ELAPSED_MS;
     this.#cohort.end(startedAt, elapsedMs, isSample ? verdict : 'ignored');
-    if (isSample) this.advance(startedAt + elapsedMs, inflight + 1);
+    // Until now it was in flight itself.
+    if (isSample) this.advance(startedAt + elapsedMs, 1);
   }
 
   /** Begins to measure anew with the calls after `at`, at the limit that holds. */

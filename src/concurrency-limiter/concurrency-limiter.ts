@@ -151,7 +151,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
     this.#inflight--;
     if (this.mode !== 'off') {
       const startedAt = ctx?.startedAt ?? this.clock.now() - elapsedMs;
-      this.#limit.end(startedAt, elapsedMs, verdict, this.#inflight);
+      this.#limit.end(startedAt, elapsedMs, verdict);
     }
     this.onRoom?.();
   }

@@ -48,10 +48,10 @@ export class Recency {
     const bit = 1 << (slot & 31);
     const block = Math.floor(slot / BLOCK);
     (this.#used[word] as number) |= bit;
-    (this.#usedIn[block] as number)++;
+    (this.#usedIn[block] as number) += 1;
     if (((this.#protected[word] as number) & bit) === 0) {
       (this.#protected[word] as number) |= bit;
-      (this.#protectedIn[block] as number)++;
+      (this.#protectedIn[block] as number) += 1;
     }
     this.#count++;
     if (this.#emptied < this.#next.length) this.#next[this.#emptied++] = 0;
