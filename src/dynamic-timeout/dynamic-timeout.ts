@@ -8,16 +8,15 @@
  *
  * Source: QQ Music's high-availability article and its open implementation, jiamao/ema-timeout.
  */
-import { type Abortable, AbortScope } from '../core/abort.js';
-import { type Clock, type TimerHandle, timerAt } from '../core/clock.js';
+import type { Clock } from '../core/clock.js';
 import { readCommon } from '../core/common.js';
-import { abortableOf, type Context, deriveAbortable } from '../core/context.js';
+import type { Context } from '../core/context.js';
 import { Ema } from '../core/ema.js';
 import { TimeoutError } from '../core/errors.js';
 import { notify, type Observer } from '../core/events.js';
 import { judge } from '../core/gate.js';
-import type { Classify, CommonOptions, Next, Policy } from '../core/policy.js';
-import { callNext, rejectSoon } from '../core/settle.js';
+import type { Classify, CommonOptions, Policy } from '../core/policy.js';
+import { TimeLimit } from '../core/time-limit.js';
 import { checkNumber, OptionReader } from '../core/validate.js';
 
 /** Options of {@link dynamicTimeout}. */
@@ -73,69 +72,7 @@ function readLimits(read: OptionReader): Limits {
   };
 }
 
-/** One call: the first of its answer, its time-out and the caller's abort counts, and is what aborts its context. */
-class TimedCall<R> extends AbortScope {
-  readonly #owner: EmaTimeout;
-  readonly #ctx: Context;
-  readonly #resolve: (value: R) => void;
-  readonly #reject: (error: unknown) => void;
-  #giveUp: (() => void) | undefined;
-  #timer: TimerHandle;
-  #pending = true;
-
-  constructor(owner: EmaTimeout, ctx: Context, resolve: (value: R) => void, reject: (error: unknown) => void) {
-    super();
-    this.abandons = false;
-    this.#owner = owner;
-    this.#ctx = ctx;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  start(outer: Abortable | undefined): void {
-    const { clock, startedAt } = this.#ctx;
-    const timeoutMs = this.#owner.timeoutMs();
-    this.#timer = timerAt(clock, () => this.#timeOut(timeoutMs), startedAt + timeoutMs);
-    if (outer !== undefined) {
-      this.#giveUp = () => this.#stop(outer.reason);
-      outer.add(this.#giveUp);
-    }
-  }
-
-  answer(ok: boolean, result: unknown): void {
-    if (!this.#settle()) return;
-    try {
-      this.#owner.answered(ok, result, this.#ctx);
-    } catch (error) {
-      this.#reject(error);
-      return;
-    }
-    if (ok) this.#resolve(result as R);
-    else this.#reject(result);
-  }
-
-  #timeOut(timeoutMs: number): void {
-    if (!this.#pending) return;
-    this.#owner.timedOut(this.#ctx.clock.now(), timeoutMs);
-    this.#stop(new TimeoutError(this.#owner.name, timeoutMs));
-  }
-
-  #stop(reason: unknown): void {
-    if (!this.#settle()) return;
-    this.#reject(reason);
-    this.abort(reason);
-  }
-
-  #settle(): boolean {
-    if (!this.#pending) return false;
-    this.#pending = false;
-    this.#ctx.clock.clearTimer(this.#timer);
-    if (this.#giveUp !== undefined) abortableOf(this.#ctx)?.remove(this.#giveUp);
-    return true;
-  }
-}
-
-class EmaTimeout implements DynamicTimeout {
+class EmaTimeout extends TimeLimit implements DynamicTimeout {
   readonly name: string;
   readonly clock: Clock;
   readonly #observer: Observer | undefined;
@@ -144,6 +81,7 @@ class EmaTimeout implements DynamicTimeout {
   #limits: Limits;
 
   constructor(options: DynamicTimeoutOptions) {
+    super();
     const read = new OptionReader('dynamicTimeout', options);
     this.#limits = readLimits(read);
     const samples = read.number('samples', 80, { min: 1 });
@@ -160,39 +98,28 @@ class EmaTimeout implements DynamicTimeout {
   timeoutMs(): number {
     const { limitMs, maxMs, averageMs } = this.#limits;
     const ema = this.#ema.value;
+    // Stryker disable EqualityOperator: at its ends the line gives the same
     if (ema <= averageMs) return maxMs;
     if (ema >= limitMs) return limitMs;
+    // Stryker restore EqualityOperator
     return limitMs + ((limitMs - ema) / (limitMs - averageMs)) * (maxMs - limitMs);
   }
 
-  run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    const outer = abortableOf(ctx);
-    if (outer?.aborted) return rejectSoon(outer.reason);
-    return new Promise<R>((resolve, reject) => {
-      const call = new TimedCall(this, ctx, resolve, reject);
-      const inner = deriveAbortable(ctx, call);
-      call.start(outer);
-      callNext(inner, next).then(
-        (value) => call.answer(true, value),
-        (error: unknown) => call.answer(false, error),
-      );
-    });
-  }
-
-  /** A call came to an end by itself, within its time. @throws what `classify` throws */
-  answered(ok: boolean, result: unknown, ctx: Context): void {
+  /** @throws what `classify` throws */
+  answered(ok: boolean, result: unknown, elapsedMs: number, ctx: Context): void {
     const verdict = judge(this.#classify, ok, result, ctx);
     if (verdict === 'ignored') return;
     const { maxMs } = this.#limits;
     // No more than a time-out counts: a process that stood still for a minute finds its answers a minute late.
-    const elapsedMs = verdict === 'dropped' ? maxMs : Math.min(maxMs, ctx.clock.now() - ctx.startedAt);
+    const countedMs = verdict === 'dropped' ? maxMs : Math.min(maxMs, elapsedMs);
     // A broken clock must not poison the average.
-    if (elapsedMs >= 0) this.#ema.record(elapsedMs);
+    if (countedMs >= 0) this.#ema.record(countedMs);
   }
 
-  timedOut(at: number, timeoutMs: number): void {
+  timedOut(at: number, timeoutMs: number): TimeoutError {
     this.#ema.record(this.#limits.maxMs);
     if (this.#observer !== undefined) notify(this.#observer, { type: 'timed_out', policy: this.name, at, timeoutMs });
+    return new TimeoutError(this.name, timeoutMs);
   }
 
   record(elapsedMs: number): void {

@@ -1,10 +1,13 @@
 import {
+  AbortScope,
+  circuitBreaker,
   dynamicTimeout,
   isTimeout,
   type Policy,
   pipeline,
   RejectedError,
   type ResilienceEvent,
+  retry,
   TimeoutError,
 } from 'evenkeel';
 import { manualClock, seededRandom } from 'evenkeel/testing';
@@ -217,6 +220,36 @@ describe('a call', () => {
     expect(clock.waiting).toBe(0);
   });
 
+  it('that answers in no time counts as 0 ms', async () => {
+    const { timeout, guarded } = setUp({ seedMs: 81 });
+    await guarded.execute(() => 1);
+    expect(timeout.snapshot().emaMs).toBeCloseTo(79, 9);
+  });
+
+  it('that has ended, however it did, no longer listens to its caller', async () => {
+    const { clock, guarded } = setUp();
+    const listening = new Set<() => void>();
+    class Caller extends AbortScope {
+      override add(listener: () => void): void {
+        listening.add(listener);
+        super.add(listener);
+      }
+      override remove(listener: () => void): void {
+        listening.delete(listener);
+        super.remove(listener);
+      }
+    }
+    const signal = new Caller();
+    const failing = () => Promise.reject(new Error('no'));
+    for (const fn of [() => 1, failing, () => new Promise(() => {})]) {
+      const call = guarded.execute(fn, { signal }).catch(() => {});
+      expect(listening.size).toBeGreaterThan(0);
+      await clock.advance(200);
+      await call;
+      expect(listening.size).toBe(0);
+    }
+  });
+
   it('that throws before its first await still leaves no timer', async () => {
     const { clock, guarded, timeout } = setUp();
     await expect(
@@ -283,6 +316,43 @@ describe('a call', () => {
     await clock.advance(500);
     expect(events).toEqual([]);
     expect(timeout.snapshot().emaMs).toBe(0);
+  });
+
+  it('times out when it is due, though the timer of the call before comes first', async () => {
+    const clock = manualClock();
+    const forgetful = {
+      now: () => clock.now(),
+      setTimer: (fn: () => void, ms: number) => clock.setTimer(fn, ms),
+      clearTimer() {},
+    };
+    const guarded = pipeline(dynamicTimeout({ limitMs: 300, maxMs: 300, clock: forgetful }));
+    await guarded.execute(() => 'quick');
+    await clock.advance(200);
+    const endedAt = guarded.execute(() => new Promise(() => {})).catch(() => clock.now());
+    await clock.advance(600);
+    expect(await endedAt).toBe(500);
+  });
+
+  it('aborts its signal first on a time-out, and tells the gates outside then, at the same instant', async () => {
+    const clock = manualClock();
+    const order: string[] = [];
+    const observed = circuitBreaker({
+      clock,
+      classify: () => {
+        order.push(`breaker at ${clock.now()}`);
+        return 'dropped';
+      },
+    });
+    const again = retry({ clock, window: [], maxRetries: 0, name: 'around' });
+    const guarded = pipeline(again, observed, dynamicTimeout({ limitMs: 300, maxMs: 300, clock }));
+    const call = guarded.execute((ctx) => {
+      ctx.signal.addEventListener('abort', () => order.push('signal'));
+      return new Promise(() => {});
+    });
+    call.catch(() => order.push('caller'));
+    await clock.advance(300);
+    expect(order).toEqual(['signal', 'breaker at 300', 'caller']);
+    expect(clock.waiting).toBe(0);
   });
 
   it('that its caller aborts because it times out ends once, by the caller’s reason', async () => {
