@@ -1,5 +1,6 @@
 import { abandonOnAbort, abortableOf, type Context, noteRefusal } from './context.js';
 import { isRejected, isTimeout, RejectedError, type Rejection } from './errors.js';
+import type { Layer } from './layer.js';
 import type { Classify, Gate, Next, Verdict } from './policy.js';
 import { callNext, rejectSoon } from './settle.js';
 
@@ -42,7 +43,7 @@ const { then } = Promise.prototype;
 const MAX_IDLE = 1_024;
 
 /** Adjacent gates as one step of a pipeline: the one place in the library that acquires, tries and releases. */
-export class GateStep {
+export class GateStep implements Layer {
   /** Whatever context they need: the pipeline's types have seen to it that they get it. */
   readonly #gates: readonly Gate[];
   readonly #labels: readonly string[];
@@ -77,11 +78,15 @@ export class GateStep {
     return then.call(promise, waiting.onValue, waiting.onError) as Promise<R>;
   }
 
+  proceed<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+    return this.hold(ctx, next(ctx));
+  }
+
   #newWaiting(): Waiting {
     const waiting: Waiting = {
       ctx: undefined,
-      onValue: (value) => this.#succeed(this.#done(waiting), value),
-      onError: (error) => this.#release(this.#gates.length, this.#done(waiting), false, error),
+      onValue: (value) => this.succeed(value, this.#done(waiting), undefined, undefined),
+      onError: (error) => this.fail(error, this.#done(waiting), undefined, undefined),
     };
     return waiting;
   }
@@ -97,12 +102,7 @@ export class GateStep {
     try {
       abandonOnAbort(ctx);
       const rejection = this.admit(ctx);
-      if (rejection === undefined) {
-        return this.hold(ctx, callNext(ctx, next));
-      }
-      const error = toError(rejection);
-      noteRefusal(ctx, error);
-      return rejectSoon(error);
+      return rejection === undefined ? this.hold(ctx, callNext(ctx, next)) : rejectSoon(refusedBy(rejection, ctx));
     } catch (error) {
       return rejectSoon(error);
     }
@@ -120,28 +120,33 @@ export class GateStep {
     } catch (error) {
       return this.#undo(place, ctx, error);
     }
-    return this.#release(place, ctx, undefined, seen) as Rejection;
+    return this.#release(place, ctx, undefined, seen, undefined) as Rejection;
   }
 
   #undo(taken: number, ctx: Context, error: unknown): never {
-    this.#release(taken, ctx, false, error);
+    this.#release(taken, ctx, false, error, undefined);
     throw error;
   }
 
-  /** `#release` for the usual case, in which nobody judges or measures: 12 ns less a call. */
-  #succeed<R>(ctx: Context, value: R): R {
+  /** `#release` for the usual case, in which nobody judges, and the time is known or nobody asks: 12 ns less a call. */
+  succeed<R>(value: R, ctx: Context, _next: unknown, elapsedMs: number | undefined): R {
     const gates = this.#gates;
+    const spentMs = elapsedMs === undefined ? 0 : Math.max(0, elapsedMs);
     let i = gates.length - 1;
     try {
       for (; i >= 0; i--) {
         const gate = gates[i] as Gate;
-        if (gate.classify !== undefined || gate.usesElapsed !== false) break;
-        gate.release('success', 0, ctx);
+        if (gate.classify !== undefined || (elapsedMs === undefined && gate.usesElapsed !== false)) break;
+        gate.release('success', spentMs, ctx);
       }
     } catch (error) {
-      return this.#release(i, ctx, false, error) as R;
+      return this.#release(i, ctx, false, error, elapsedMs) as R;
     }
-    return i < 0 ? value : (this.#release(i + 1, ctx, true, value) as R);
+    return i < 0 ? value : (this.#release(i + 1, ctx, true, value, elapsedMs) as R);
+  }
+
+  fail(error: unknown, ctx: Context, _next: unknown, elapsedMs: number | undefined): unknown {
+    return this.#release(this.#gates.length, ctx, false, error, elapsedMs);
   }
 
   /**
@@ -149,9 +154,15 @@ export class GateStep {
    * throws here is the outcome that those around it see. Returns or throws the outcome; `ok` undefined = `result` is the
    * refusal of the gate behind them, an error only if one of them wants to see it.
    */
-  #release(count: number, ctx: Context, ok: boolean | undefined, result: unknown): unknown {
-    let elapsedMs = 0;
-    let measured = false;
+  #release(
+    count: number,
+    ctx: Context,
+    ok: boolean | undefined,
+    result: unknown,
+    elapsedMs: number | undefined,
+  ): unknown {
+    let measured = elapsedMs !== undefined;
+    let spentMs = Math.max(0, elapsedMs ?? 0);
     for (let i = count - 1; i >= 0; i--) {
       const gate = this.#gates[i] as Gate;
       let verdict: Verdict = ok === undefined ? 'ignored' : ok ? 'success' : defaultVerdict(result, ctx);
@@ -159,14 +170,14 @@ export class GateStep {
       try {
         if (!measured && gate.usesElapsed !== false) {
           measured = true;
-          elapsedMs = Math.max(0, ctx.clock.now() - ctx.startedAt);
+          spentMs = Math.max(0, ctx.clock.now() - ctx.startedAt);
         }
         if (gate.classify !== undefined) verdict = judge(gate.classify, ok === true, result, ctx);
       } catch (error) {
         problem = { error };
       }
       try {
-        gate.release(verdict, elapsedMs, ctx);
+        gate.release(verdict, spentMs, ctx);
       } catch (error) {
         problem ??= { error };
       }
@@ -183,6 +194,13 @@ export class GateStep {
 /** The error of a refusal, which is an error already where somebody had to see it earlier. */
 export const toError = (rejection: Rejection): RejectedError =>
   rejection instanceof RejectedError ? rejection : new RejectedError(rejection);
+
+/** `toError`, noted as a refusal of the call's own pipeline. */
+export function refusedBy(rejection: Rejection, ctx: Context): RejectedError {
+  const error = toError(rejection);
+  noteRefusal(ctx, error);
+  return error;
+}
 
 /** Runs one gate around `next`: what a gate of your own calls in its `run`. */
 export function runGate<C extends Context, R>(gate: Gate<C>, ctx: C, next: Next<C, R>): Promise<R> {

@@ -9,9 +9,11 @@ import {
   wasRefused,
 } from './context.js';
 import type { Rejection } from './errors.js';
-import { GateStep, toError } from './gate.js';
-import type { Gate, Next, Policy } from './policy.js';
+import { toError } from './gate.js';
+import type { Step } from './layer.js';
+import type { Next, Policy } from './policy.js';
 import { callNext, rejectSoon } from './settle.js';
+import { isGate, stepOf, stepStart } from './step.js';
 
 /** What `tryExecute` resolves with. */
 export type Result<R> = { ok: true; value: R } | { ok: false; rejection: Rejection };
@@ -45,15 +47,12 @@ export interface Pipeline<C extends Context = Context> {
   describe(): string;
 }
 
-const isGate = (policy: Policy<never>): policy is Gate<never> =>
-  'tryAcquire' in policy && 'release' in policy && 'retryAfterMs' in policy;
-
 class LinkedPipeline<C extends Context> implements Pipeline<C> {
   readonly policies: readonly Policy<C>[];
   readonly #clock: Clock;
   readonly #labels: readonly string[];
-  /** The gates that stand outermost, if any: they refuse before anything else is done. */
-  readonly #head: GateStep | undefined;
+  /** What runs as one step outermost, if anything: its gates refuse before anything else is done. */
+  readonly #head: Step | undefined;
   /** What comes after them. */
   readonly #rest: Next<C, never>;
 
@@ -63,27 +62,20 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
     this.#labels = labelled(policies);
     this.#clock = commonClock(policies, this.#labels);
     let next: Next<C, never> = callUser;
-    let gatesEnd = policies.length;
-    for (let i = policies.length - 1; i >= 0; i--) {
-      const policy = policies[i] as Policy<C>;
-      if (isGate(policy)) continue;
-      const step = this.#gateStep(i + 1, gatesEnd);
-      const afterGates = next;
-      const inner: Next<C, never> = step === undefined ? afterGates : (ctx) => step.run(ctx, afterGates);
-      const run: Next<C, never> = (ctx) => policy.run<C, never>(ctx, inner);
-      next = (ctx) => {
-        abandonOnAbort(ctx);
-        return callNext(ctx, run);
-      };
-      gatesEnd = i;
+    let head: Step | undefined;
+    for (let end = policies.length; end > 0; ) {
+      const start = stepStart(policies, end);
+      if (start < end) {
+        const step = stepOf(policies.slice(start, end), this.#labels.slice(start, end));
+        if (start === 0) head = step;
+        else next = inside(step, next);
+        end = start;
+      } else {
+        next = around(policies[--end] as Policy<C>, next);
+      }
     }
-    this.#head = this.#gateStep(0, gatesEnd);
+    this.#head = head;
     this.#rest = next;
-  }
-
-  #gateStep(from: number, to: number): GateStep | undefined {
-    if (from === to) return undefined;
-    return new GateStep(this.policies.slice(from, to) as Gate<never>[], this.#labels.slice(from, to));
   }
 
   execute<R>(fn: (ctx: C) => R | PromiseLike<R>, init?: object): Promise<R> {
@@ -92,7 +84,7 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
       const head = this.#head;
       if (head === undefined) return this.#rest(ctx);
       const rejection = head.admit(ctx);
-      return rejection === undefined ? head.hold<R>(ctx, this.#rest(ctx)) : rejectSoon(toError(rejection));
+      return rejection === undefined ? head.proceed<C, R>(ctx, this.#rest) : rejectSoon(toError(rejection));
     } catch (error) {
       return rejectSoon(error);
     }
@@ -104,7 +96,7 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
       const head = this.#head;
       const rejection = head?.admit(ctx);
       if (rejection !== undefined) return Promise.resolve({ ok: false, rejection: asData(rejection) });
-      const promise: Promise<R> = head === undefined ? this.#rest(ctx) : head.hold<R>(ctx, this.#rest(ctx));
+      const promise: Promise<R> = head === undefined ? this.#rest(ctx) : head.proceed<C, R>(ctx, this.#rest);
       return promise.then(
         (value) => ({ ok: true, value }),
         (error: unknown) => {
@@ -143,6 +135,19 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
   }
 }
 
+function around<C extends Context>(policy: Policy<C>, inner: Next<C, never>): Next<C, never> {
+  const run: Next<C, never> = (ctx) => policy.run<C, never>(ctx, inner);
+  return (ctx) => {
+    abandonOnAbort(ctx);
+    return callNext(ctx, run);
+  };
+}
+
+const inside =
+  <C extends Context>(step: Step, inner: Next<C, never>): Next<C, never> =>
+  (ctx) =>
+    step.run(ctx, inner);
+
 /** A refusal without what its error has besides. */
 const asData = ({ policy, reason, retryAfterMs }: Rejection): Rejection => ({ policy, reason, retryAfterMs });
 
@@ -180,7 +185,8 @@ function commonClock(policies: readonly Policy<never>[], labels: readonly string
 }
 
 /**
- * Composes policies: `pipeline(a, b, c)` runs `a` outermost. Gates that stand side by side run as one step.
+ * Composes policies: `pipeline(a, b, c)` runs `a` outermost. Gates and retries that stand side by side, and a time limit right
+ * inside them, run as one step.
  *
  * @throws TypeError for what is not a policy, and for policies with different clocks.
  */

@@ -13,6 +13,7 @@ import { judge } from '../core/gate.js';
 import type { Classify, CommonOptions, Next, Policy, Verdict } from '../core/policy.js';
 import type { Random } from '../core/random.js';
 import { callNext, whenSettled } from '../core/settle.js';
+import { Stage } from '../core/stage.js';
 import { checkNumber, OptionReader } from '../core/validate.js';
 import { type Backoff, exponentialBackoff } from './backoff.js';
 import { type RetryBudget, readBudget } from './budget.js';
@@ -101,11 +102,12 @@ interface Ended {
   verdict: Verdict;
 }
 
-class BudgetedRetry implements Retry {
+class BudgetedRetry extends Stage implements Retry {
   readonly name: string;
   readonly clock: Clock;
   readonly #budget: RetryBudget;
-  readonly #onValue: ((value: unknown) => unknown) | undefined;
+  /** None by default: nobody looks at what went well. */
+  readonly succeed: Stage['succeed'];
   readonly #random: Random;
   readonly #observer: Observer | undefined;
   readonly #classify: Classify | undefined;
@@ -117,6 +119,7 @@ class BudgetedRetry implements Retry {
   #exhausted = 0;
 
   constructor(options: RetryOptions | undefined) {
+    super();
     const read = new OptionReader('retry', options);
     const common = readCommon(read, 'retry');
     this.name = common.name;
@@ -130,31 +133,27 @@ class BudgetedRetry implements Retry {
     this.#retryOn = read.fn('retryOn') ?? defaultRetryOn;
     this.#retryAfter = read.fn('retryAfter') ?? retryAfterOf;
     read.done();
-    if (this.#budget.onFirstDone !== undefined) {
-      this.#onValue = (value) => {
-        this.#budget.onFirstDone?.(true);
-        return value;
-      };
+    if (this.#classify !== undefined || this.#budget.onFirstDone !== undefined) {
+      this.succeed = (value, ctx, next) => this.#firstDone(ctx, next, true, value);
     }
   }
 
-  run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+  admit(ctx: Context): undefined {
     this.#budget.onRequest(ctx.startedAt);
-    const onValue =
-      this.#classify === undefined
-        ? (this.#onValue as ((value: R) => R) | undefined)
-        : (value: R) => this.#firstDone(ctx, next, true, value);
-    return whenSettled(callNext(ctx, next), onValue, (error) => this.#firstDone(ctx, next, false, error));
   }
 
-  #firstDone<C extends Context, R>(ctx: C, next: Next<C, R>, ok: boolean, result: unknown): R | Promise<R> {
+  fail(error: unknown, ctx: Context, next: Next<Context, unknown>): unknown {
+    return this.#firstDone(ctx, next, false, error);
+  }
+
+  #firstDone(ctx: Context, next: Next<Context, unknown>, ok: boolean, result: unknown): unknown {
     const verdict = judge(this.#classify, ok, result, ctx);
     if (verdict !== 'ignored') this.#budget.onFirstDone?.(verdict === 'success');
-    if (ok && verdict === 'success') return result as R;
+    if (ok && verdict === 'success') return result;
     return this.#tryAgain(ctx, next, { ok, result, verdict });
   }
 
-  async #tryAgain<C extends Context, R>(ctx: C, next: Next<C, R>, first: Ended): Promise<R> {
+  async #tryAgain(ctx: Context, next: Next<Context, unknown>, first: Ended): Promise<unknown> {
     let last = first;
     const errors: unknown[] = [];
     let delayMs = 0;
@@ -175,7 +174,7 @@ class BudgetedRetry implements Retry {
     } catch (error) {
       throw withEarlier(error, [...errors, last.result]);
     }
-    if (last.ok) return last.result as R;
+    if (last.ok) return last.result;
     throw withEarlier(last.result, errors);
   }
 
@@ -205,9 +204,9 @@ class BudgetedRetry implements Retry {
   }
 
   /** Waits and tries, and tells the budget how that ended; undefined = there was no time left. */
-  async #retry<C extends Context>(
-    ctx: C,
-    next: Next<C, unknown>,
+  async #retry(
+    ctx: Context,
+    next: Next<Context, unknown>,
     attempt: number,
     waitMs: number,
     allowedAt: number,
@@ -219,7 +218,7 @@ class BudgetedRetry implements Retry {
       if (waitMs > 0 || abortable?.aborted) await sleep(this.clock, waitMs, abortable);
       const startedAt = this.clock.now();
       if (!(startedAt < ctx.deadline)) return undefined;
-      const again = derive<Context>(ctx, { attempt, startedAt }) as C;
+      const again = derive<Context>(ctx, { attempt, startedAt });
       this.#retries++;
       const ended = await whenSettled(
         callNext(again, next),

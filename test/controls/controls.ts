@@ -36,7 +36,7 @@ export const CONTROLS: readonly Control[] = [
     file: 'core/rolling-window.ts', find: 'const steps = Math.min(bucket - this.#head, this.#buckets);', replace: 'const steps = 1;',
     tests: ['core/rolling-window.test.ts'] },
   { bug: 'a call that throws keeps its permit (Netflix SimpleLimiter over VegasLimit)',
-    file: 'core/gate.ts', find: 'onError: (error) => this.#release(this.#gates.length, this.#done(waiting), false, error),', replace: 'onError: (error) => { this.#done(waiting); throw error; },',
+    file: 'core/gate.ts', find: 'onError: (error) => this.fail(error, this.#done(waiting), undefined, undefined),', replace: 'onError: (error) => { this.#done(waiting); throw error; },',
     tests: ['core/conservation.test.ts', 'core/pipeline.test.ts'] },
   { bug: "a listener on the caller's signal stays after each call (nodejs/node #54614, #55351)",
     file: 'core/abort.ts', find: 'if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#unlink();', replace: 'void listener;',
@@ -113,7 +113,7 @@ export const CONTROLS: readonly Control[] = [
     file: TIMEOUT, find: 'this.#ema.record(this.#limits.maxMs);', replace: 'this.#ema.record(timeoutMs);',
     tests: ['dynamic-timeout/dynamic-timeout.test.ts'] },
   { bug: "the caller's abort is called a time-out (cockatiel TimeoutPolicy, aggressive)",
-    file: TIMEOUT, find: 'this.#stop(outer.reason);', replace: 'this.#stop(new TimeoutError(this.#owner.name, timeoutMs));',
+    file: 'core/limited-calls.ts', find: 'this.#stop(call, outer.reason);', replace: 'this.#stop(call, this.#limit.timedOut(call.ctx.clock.now(), call.timeoutMs));',
     tests: ['dynamic-timeout/dynamic-timeout.test.ts'] },
 
   // 5. Rate limiter.

@@ -1,7 +1,7 @@
 /**
- * THE property of the pipeline: adjacent gates run as one step, and nobody can tell. The same stack runs twice, as it
- * is (fused) and with every gate hidden in a plain policy (nested), on the same virtual time; all that the caller, the
- * function, each middleware and each gate see must be the same.
+ * THE property of the pipeline: adjacent gates, retries and a time limit run as one step, and nobody can tell. The same
+ * stack runs twice, as it is (fused) and with each of these hidden in a plain policy (nested), on the same virtual time;
+ * all that the caller, the function, each middleware and each gate see must be the same.
  *
  * Logs are compared per policy and attempt, not across them: a step gives all its permits back in one microtask, nested
  * gates one after the other with some microtasks between. So an attempt that a timeout has given up may still be giving
@@ -18,6 +18,7 @@ import {
   type Policy,
   pipeline,
   RejectedError,
+  retry,
   TimeoutError,
 } from 'evenkeel';
 import { type ManualClock, manualClock } from 'evenkeel/testing';
@@ -32,8 +33,11 @@ import {
   shapeOf,
 } from '../simulation/recording-gate.js';
 
-const MIDDLEWARES = ['pass', 'derive', 'twice', 'again', 'swallow', 'throw', 'throw after', 'wait', 'timeout'] as const;
+const MIDDLEWARES = ['pass', 'derive', 'twice', 'again', 'swallow', 'throw', 'throw after', 'wait'] as const;
 type MiddlewareKind = (typeof MIDDLEWARES)[number];
+/** What shares a step with gates. */
+const FUSIBLES = ['timeout', 'retry', 'retry later', 'retry what classify says', 'retry without budget'] as const;
+type FusibleKind = (typeof FUSIBLES)[number];
 
 const BEHAVIOURS = [
   'value',
@@ -58,7 +62,7 @@ interface Call {
   init: Partial<Context>;
 }
 interface Scenario {
-  stack: (MiddlewareKind | GateScript)[];
+  stack: (MiddlewareKind | FusibleKind | GateScript)[];
   behaviours: Behaviour[];
   calls: Call[];
 }
@@ -82,7 +86,11 @@ const gateScripts: fc.Arbitrary<GateScript> = fc.record({
 
 const scenarios: fc.Arbitrary<Scenario> = fc.record({
   stack: fc.array(
-    fc.oneof({ weight: 5, arbitrary: gateScripts }, { weight: 3, arbitrary: fc.constantFrom(...MIDDLEWARES) }),
+    fc.oneof(
+      { weight: 5, arbitrary: gateScripts },
+      { weight: 2, arbitrary: fc.constantFrom(...MIDDLEWARES) },
+      { weight: 4, arbitrary: fc.constantFrom(...FUSIBLES) },
+    ),
     {
       minLength: 1,
       maxLength: 6,
@@ -113,17 +121,48 @@ const sleep = (clock: ManualClock, ms: number): Promise<void> =>
     clock.setTimer(resolve, ms);
   });
 
-function middleware(kind: MiddlewareKind, name: string, clock: ManualClock, log: LogEntry[]): Policy {
+function fusible(kind: FusibleKind, name: string, clock: ManualClock, log: LogEntry[]): Policy {
   if (kind === 'timeout') return dynamicTimeout({ limitMs: 9, maxMs: 9, clock, name });
+  const note = (event: string, key: string | undefined, ...rest: unknown[]): void => {
+    log.push({ key, event, at: clock.now(), ctx: undefined, rest });
+  };
+  return retry({
+    name,
+    clock,
+    window: [],
+    // An attempt does not meet the end of the one before, which fused and nested give back in another microtask.
+    backoff: () => (kind === 'retry later' ? 4 : 1),
+    maxRetries: kind === 'retry without budget' ? 0 : 2,
+    retryOn: (error, ctx) => {
+      note('retryOn', ctx.key, ctx.attempt, shapeOf(error));
+      return true;
+    },
+    ...(kind === 'retry what classify says' && {
+      classify: (outcome, ctx) => {
+        note('classify', ctx.key, ctx.attempt, outcome.ok ? outcome.value : shapeOf(outcome.error));
+        if (firstStep(ctx.key) % 3 === 2) throw new Error(`classify of ${name}`);
+        return ctx.attempt % 2 === 0 ? 'failure' : 'success';
+      },
+    }),
+  });
+}
+
+const isFusible = (kind: MiddlewareKind | FusibleKind): kind is FusibleKind =>
+  (FUSIBLES as readonly string[]).includes(kind);
+
+const hidden = (policy: Policy): Policy => ({
+  name: policy.name,
+  clock: policy.clock,
+  run: (ctx, next) => policy.run(ctx, next),
+});
+
+function middleware(kind: MiddlewareKind, name: string, clock: ManualClock, log: LogEntry[]): Policy {
   const nextAttempt = ({ attempt, key }: Context): Partial<Context> => ({
     attempt: attempt + 1,
     key: `${key}.${name}`,
     startedAt: clock.now(),
   });
-  const kinds: Record<
-    Exclude<MiddlewareKind, 'timeout'>,
-    <C extends Context, R>(ctx: C, next: Next<C, R>) => Promise<R>
-  > = {
+  const kinds: Record<MiddlewareKind, <C extends Context, R>(ctx: C, next: Next<C, R>) => Promise<R>> = {
     pass: (ctx, next) => next(ctx),
     derive: (ctx, next) => next(derive(ctx, { key: `${ctx.key}.${name}`, cost: 3, deadline: 50 })),
     twice: async (ctx, next) => {
@@ -180,11 +219,13 @@ async function observe(scenario: Scenario, nested: boolean): Promise<Record<stri
     if (typeof one === 'string') {
       const name = `m${i}`;
       logs[name] = [];
-      return middleware(one, name, clock, logs[name]);
+      if (!isFusible(one)) return middleware(one, name, clock, logs[name]);
+      const policy = fusible(one, name, clock, logs[name]);
+      return nested ? hidden(policy) : policy;
     }
     const gate = new RecordingGate(`g${i}`, clock, one);
     gates.push(gate);
-    return nested ? { name: gate.name, clock, run: (ctx, next) => gate.run(ctx, next) } : gate;
+    return nested ? hidden(gate) : gate;
   });
   const policies: Pipeline = pipeline(...stack);
 
@@ -265,7 +306,7 @@ const byKey = (log: LogEntry[]): Map<string | undefined, LogEntry[]> => {
   return new Map([...keys].map((key) => [key, log.filter((entry) => entry.key === key)]));
 };
 
-it('gates side by side and the same gates one in another are indistinguishable', async () => {
+it('policies side by side and the same policies one in another are indistinguishable', async () => {
   await fc.assert(
     fc.asyncProperty(scenarios, async (scenario) => {
       const fused = await observe(scenario, false);
