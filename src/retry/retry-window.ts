@@ -152,7 +152,7 @@ class ProbingWindow implements RetryWindow {
     const share = shareOfGood(this.#good, this.#bad);
     this.#current = new Period(next);
     this.#open = this.#open.filter(({ pending, number }) => {
-      // Stryker disable next-line ConditionalExpression,EqualityOperator: it would be passed over, and cost time
+      // Stryker disable next-line all: it would be passed over, and cost time
       if (pending === 0) return false;
       return next - number <= LONGEST_WAIT;
     });

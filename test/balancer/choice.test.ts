@@ -109,11 +109,12 @@ describe('smooth', () => {
           if (weight === 0) deadlines.delete(at);
           else if (deadline === undefined) deadlines.set(at, now + random() / weight);
           else deadlines.set(at, Math.min(deadline, now + 1 / weight));
-          const [earliest] = [...deadlines].sort(([, a], [, b]) => a - b);
-          expect(choice.next()?.value).toBe(earliest?.[0]);
-          if (earliest === undefined) continue;
-          now = earliest[1];
-          deadlines.set(earliest[0], now + 1 / (instances[earliest[0]] as Instance<number>).share);
+          const chosen = choice.next();
+          expect(chosen === undefined).toBe(deadlines.size === 0);
+          if (chosen === undefined) continue;
+          now = Math.min(...deadlines.values());
+          expect(deadlines.get(chosen.value)).toBe(now);
+          deadlines.set(chosen.value, now + 1 / chosen.share);
         }
       }),
     );
