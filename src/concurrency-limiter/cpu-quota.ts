@@ -6,8 +6,7 @@ const V1_MOUNTS = ['/sys/fs/cgroup/cpu', '/sys/fs/cgroup/cpu,cpuacct', '/sys/fs/
 
 /** `quota` microseconds of CPU every `period`; none where either is no positive number, as in `max` and `-1`. */
 function coresOf(quota: string | undefined, period: string | undefined): number {
-  const cores = Number(quota) / Number(period);
-  return cores > 0 && Number(quota) > 0 ? cores : Infinity;
+  return Number(quota) > 0 && Number(period) > 0 ? Number(quota) / Number(period) : Infinity;
 }
 
 /** `/a/b`, `/a`, and the root, which is all that a container may see of its own path. */
@@ -24,7 +23,7 @@ export function cpuQuota(readText: ReadText): number {
   let cores = Infinity;
   const words = (path: string): string[] => readText(path)?.trim().split(/\s+/) ?? [];
   for (const line of (readText('/proc/self/cgroup') ?? '0::/').split('\n')) {
-    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)/.exec(line) ?? [];
     if (controllers === '') {
       for (const dir of V2_MOUNTS.flatMap((mount) => upwards(path).map((one) => mount + one))) {
         const [quota, period] = words(`${dir}/cpu.max`);
@@ -33,7 +32,8 @@ export function cpuQuota(readText: ReadText): number {
     } else if (controllers?.split(',').includes('cpu')) {
       for (const dir of V1_MOUNTS.flatMap((mount) => upwards(path).map((one) => mount + one))) {
         const [quota] = words(`${dir}/cpu.cfs_quota_us`);
-        if (quota !== undefined) cores = Math.min(cores, coresOf(quota, words(`${dir}/cpu.cfs_period_us`)[0]));
+        const [period] = words(`${dir}/cpu.cfs_period_us`);
+        cores = Math.min(cores, coresOf(quota, period));
       }
     }
   }

@@ -73,6 +73,9 @@ const HOST_SOURCES: Required<LoadSources> = {
   },
 };
 
+const UNTOLD = { active: NaN, idle: NaN };
+
+/** NaN, of what the host does not tell, is 0. */
 const between0and1 = (value: number): number => (value > 0 ? Math.min(1, value) : 0);
 
 class ProcessLoad {
@@ -82,9 +85,9 @@ class ProcessLoad {
   readonly #sources: Required<LoadSources>;
   #load = 0;
   #sampledAt = NaN;
-  #eventLoop: { active: number; idle: number } | undefined;
-  #cpuMs: number | undefined;
-  #cores: number | undefined;
+  #eventLoop = UNTOLD;
+  #cpuMs = NaN;
+  #cores = NaN;
   #coresAt = -Infinity;
   #averaging = false;
 
@@ -103,7 +106,7 @@ class ProcessLoad {
     const passedMs = now - this.#sampledAt;
     if (passedMs >= this.#sampleMs) {
       const sample = this.#take(now, passedMs);
-      const weight = this.#averaging && this.#smoothingMs > 0 ? 1 - Math.exp(-passedMs / this.#smoothingMs) : 1;
+      const weight = this.#averaging ? 1 - Math.exp(-passedMs / this.#smoothingMs) : 1;
       this.#averaging = true;
       this.#load += weight * (sample - this.#load);
     } else if (passedMs < 0) {
@@ -119,22 +122,17 @@ class ProcessLoad {
     const loopBefore = this.#eventLoop;
     const cpuBefore = this.#cpuMs;
     this.#sampledAt = now;
-    this.#eventLoop = eventLoop();
-    this.#cpuMs = cpuMs();
+    this.#eventLoop = eventLoop() ?? UNTOLD;
+    this.#cpuMs = cpuMs() ?? NaN;
     if (passedMs <= 0) return 0;
-    let busy = 0;
-    if (loopBefore !== undefined && this.#eventLoop !== undefined) {
-      const active = this.#eventLoop.active - loopBefore.active;
-      busy = between0and1(active / (active + this.#eventLoop.idle - loopBefore.idle));
-    }
     if (now - this.#coresAt >= CORES_FOR_MS || now < this.#coresAt) {
-      this.#cores = cores();
+      this.#cores = cores() ?? NaN;
       this.#coresAt = now;
     }
-    if (cpuBefore !== undefined && this.#cpuMs !== undefined && this.#cores !== undefined) {
-      busy = Math.max(busy, between0and1((this.#cpuMs - cpuBefore) / passedMs / this.#cores));
-    }
-    return busy;
+    const active = this.#eventLoop.active - loopBefore.active;
+    const idle = this.#eventLoop.idle - loopBefore.idle;
+    const cpu = (this.#cpuMs - cpuBefore) / passedMs / this.#cores;
+    return Math.max(between0and1(active / (active + idle)), between0and1(cpu));
   }
 }
 

@@ -235,10 +235,13 @@ describe('fractional quotas', () => {
       2.5,
     );
     expect(cpuQuota(files({ '/sys/fs/cgroup/cpu.max': '30000\n' }))).toBe(0.3);
+    const outside = { '/sys/fs/cgroup/../other/cpu.max': '1 100', '/sys/fs/cgroup/other/cpu.max': '\t50  100 \n' };
+    expect(cpuQuota(files({ '/proc/self/cgroup': '0::/../other\n', ...outside }))).toBe(0.5);
+    expect(cpuQuota(files({ '/sys/fs/cgroup/unified/cpu.max': '20 100' }))).toBe(0.2);
   });
 
   it('version 1, mounted under either name, also where the path is the host’s', () => {
-    const self = '4:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n1:name=systemd:/\n0::/\n';
+    const self = '4:memory:/docker/x\n13:cpu,cpuacct:/docker/x\n1:name=systemd:/\n0::/\n';
     expect(
       cpuQuota(
         files({
@@ -259,9 +262,35 @@ describe('fractional quotas', () => {
     ).toBe(Infinity);
   });
 
+  it.each(['cpu', 'cpu,cpuacct', 'cpuacct,cpu'])('version 1, mounted as %s', (mount) => {
+    const quota = {
+      '/proc/self/cgroup': '1:cpu:/x',
+      [`/sys/fs/cgroup/${mount}/x/cpu.cfs_quota_us`]: '40\n',
+      [`/sys/fs/cgroup/${mount}/x/cpu.cfs_period_us`]: '100\n',
+    };
+    expect(cpuQuota(files(quota))).toBe(0.4);
+  });
+
+  it('a line of another form is none', () => {
+    expect(cpuQuota(files({ '/proc/self/cgroup': 'v0::/', '/sys/fs/cgroup/cpu.max': '1 2' }))).toBe(Infinity);
+  });
+
   it('nothing to read, or nonsense: none', () => {
     expect(cpuQuota(() => undefined)).toBe(Infinity);
-    for (const text of ['', 'max', 'max 0', '0 100000', '-1 100000', '5 0', 'NaN NaN', '::::', '\n\n'])
+    for (const text of [
+      '',
+      'max',
+      'max 0',
+      '0 100000',
+      '-1 100000',
+      '-1 -1',
+      '0 1',
+      '5 -5',
+      '5 0',
+      'NaN NaN',
+      '::::',
+      '\n\n',
+    ])
       expect(cpuQuota(() => text)).toBe(Infinity);
   });
 });

@@ -1,7 +1,7 @@
 import { type ProcessLoadOptions, processLoad } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type SteppedClock, steppedClock } from '../simulation/saturated-callee.js';
 
 const NONE = { eventLoop: () => undefined, cpuMs: () => undefined, cores: () => undefined };
@@ -65,6 +65,101 @@ it('reads a quota anew once a minute, as containers are resized', () => {
   cores = 2;
   expect(at(2_000)).toBe(1);
   expect(at(61_000)).toBe(0.5);
+});
+
+it('has a new quota, and goes on measuring, at once when the clock is set back', () => {
+  const clock = steppedClock();
+  let cores = 1;
+  let cpu = 0;
+  const load = processLoad({ clock, smoothingMs: 0, sources: { ...NONE, cpuMs: () => cpu, cores: () => cores } });
+  const at = (ms: number, usedMs: number) => {
+    clock.at = ms;
+    cpu += usedMs;
+    return load();
+  };
+  expect(at(61_000, 61_000)).toBe(1);
+  cores = 4;
+  expect(at(1_000, 500)).toBe(1);
+  expect(at(1_250, 250)).toBe(0.25);
+});
+
+it('begins with what a host tells later only, and ends with what it tells no more', () => {
+  const clock = steppedClock();
+  let tells = false;
+  const eventLoop = () => (tells ? { active: clock.at / 2, idle: clock.at / 2 } : undefined);
+  const load = processLoad({ clock, smoothingMs: 0, sources: { ...NONE, eventLoop } });
+  const loads = [false, true, true, false, false].map((now) => {
+    tells = now;
+    clock.at += 1_000;
+    return load();
+  });
+  expect(loads).toEqual([0, 0, 0.5, 0, 0]);
+});
+
+describe('the host', () => {
+  /** What this host tells, if it were another; all at once, as the runner needs its own. */
+  function onHost(clock: SteppedClock, host: { process?: unknown; performance?: unknown }): number {
+    const own = (['process', 'performance'] as const).map(
+      (name) => [name, Object.getOwnPropertyDescriptor(globalThis, name) as PropertyDescriptor] as const,
+    );
+    try {
+      for (const [name] of own) {
+        Object.defineProperty(globalThis, name, { value: host[name], configurable: true, writable: true });
+      }
+      return share(clock, {});
+    } finally {
+      for (const [name, descriptor] of own) Object.defineProperty(globalThis, name, descriptor);
+    }
+  }
+
+  /** 0.4 of a core in use, of two; a control group may allow another number. */
+  function busy(clock: SteppedClock, files: Record<string, string> = {}) {
+    const modules: Record<string, unknown> = {
+      'node:os': { availableParallelism: () => 2 },
+      'node:fs': {
+        readFileSync: (path: string, encoding: string) => {
+          if (files[path] === undefined || encoding !== 'utf8') throw new Error('no such file');
+          return files[path];
+        },
+      },
+    };
+    return {
+      cpuUsage: () => ({ user: clock.at * 300, system: clock.at * 100 }),
+      getBuiltinModule: (name: string) => modules[name],
+    };
+  }
+
+  it('tells how busy its event loop is', () => {
+    const clock = steppedClock();
+    const performance = { eventLoopUtilization: () => ({ active: clock.at * 0.6, idle: clock.at * 0.4 }) };
+    expect(onHost(clock, { performance })).toBeCloseTo(0.6, 9);
+  });
+
+  it.each([
+    ['all cores of the machine', {}, 0.2],
+    ['a quota of half a core', { '/sys/fs/cgroup/cpu.max': '50000 100000' }, 0.8],
+    ['a quota of more than there are', { '/sys/fs/cgroup/cpu.max': '400000 100000' }, 0.2],
+  ])('tells its CPU time, with %s', (_, files, load) => {
+    const clock = steppedClock();
+    expect(onHost(clock, { process: busy(clock, files) })).toBeCloseTo(load, 9);
+  });
+
+  it('may lack any of it', () => {
+    const clock = steppedClock();
+    const { cpuUsage, getBuiltinModule } = busy(clock);
+    const noModule = () => undefined;
+    for (const host of [
+      {},
+      { process: {}, performance: {} },
+      { process: { cpuUsage } },
+      { process: { getBuiltinModule } },
+      { process: { cpuUsage, getBuiltinModule: noModule } },
+    ]) {
+      expect(onHost(clock, host)).toBe(0);
+    }
+    const noFiles = (name: string) => (name === 'node:os' ? getBuiltinModule(name) : undefined);
+    expect(onHost(clock, { process: { cpuUsage, getBuiltinModule: noFiles } })).toBeCloseTo(0.2, 9);
+  });
 });
 
 it('is finite and between 0 and 1 whatever the host says and the clock does', () => {
