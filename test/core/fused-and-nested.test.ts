@@ -313,6 +313,7 @@ it('policies side by side and the same policies one in another are indistinguish
       const nested = await observe(scenario, true);
       expect(fused).toEqual(nested);
     }),
-    { numRuns: 2_500 },
+    // Fewer under mutation testing, which runs it a thousand times.
+    { numRuns: process.env.MUTATION_TESTS === undefined ? 2_500 : 250 },
   );
 }, 60_000);
