@@ -4,6 +4,7 @@ import {
   derive,
   dynamicTimeout,
   type Gate,
+  type Next,
   type Policy,
   pipeline,
   systemClock,
@@ -119,8 +120,10 @@ describe('the function', () => {
 
   it('must be a function', async () => {
     for (const fn of [undefined, null, 5, {}] as never[]) {
-      await expect(pipeline(refusing()).execute(fn)).rejects.toThrow(TypeError);
-      await expect(pipeline(refusing()).tryExecute(fn)).rejects.toThrow(TypeError);
+      const error = new TypeError(`pipeline: execute needs a function, got ${typeof fn}`);
+      await expect(pipeline(refusing()).execute(fn)).rejects.toStrictEqual(error);
+      await expect(pipeline(refusing()).tryExecute(fn)).rejects.toStrictEqual(error);
+      expect(() => pipeline().wrap(fn)).toThrow(new TypeError(`pipeline: wrap needs a function, got ${typeof fn}`));
     }
   });
 });
@@ -172,10 +175,28 @@ describe('configuration', () => {
     expect(await clockOf(setting({}))).toBe(systemClock);
   });
 
-  it.each([undefined, null, 5, 'gate', {}, { name: 'x' }, { run: () => {} }, { name: 5, run: () => {} }])(
+  it.each([undefined, null, 5, 'gate', [], {}, { name: 'x' }, { run: () => {} }, { name: 5, run: () => {} }])(
     'refuses %o for a policy, and says which argument it is',
     (policy) => {
-      expect(() => pipeline(setting({}), policy as never)).toThrow(/^pipeline: argument 2 must be a policy/);
+      expect(() => pipeline(setting({}), policy as never)).toThrow(
+        new TypeError(
+          `pipeline: argument 2 must be a policy, an object with name and run, got ${Array.isArray(policy) ? 'an array' : typeof policy}`,
+        ),
+      );
+    },
+  );
+
+  it.each(['tryAcquire', 'release', 'retryAfterMs'])(
+    'takes what has no %s for a policy that is no gate',
+    async (part) => {
+      const { name, tryAcquire, release, retryAfterMs } = refusing();
+      const run = vi.fn((ctx: Context, next: Next<Context, unknown>) => next(ctx));
+      const policy = { name, tryAcquire, release, retryAfterMs, run } as Record<string, unknown>;
+      delete policy[part];
+      const policies = pipeline(policy as unknown as Policy);
+      expect(policies.describe()).toBe(name);
+      expect(await policies.execute(() => 'value')).toBe('value');
+      expect(run).toHaveBeenCalledOnce();
     },
   );
 });
@@ -205,8 +226,14 @@ describe('the elapsed time that a gate is told', () => {
 
   it('is never negative, not even when the clock steps back', async () => {
     const gate = new RecordingGate('gate', clock);
-    await pipeline(gate).execute(() => clock.jump(-20));
-    expect(elapsed(gate)).toEqual([0]);
+    const limit = dynamicTimeout({ limitMs: 9, maxMs: 9, clock });
+    for (const stack of [[gate], [gate, limit]]) {
+      await pipeline(...stack).execute(() => clock.jump(-20));
+      await pipeline(...stack)
+        .execute(() => Promise.reject(clock.jump(-20)))
+        .catch(() => {});
+    }
+    expect(elapsed(gate)).toEqual([0, 0, 0, 0]);
   });
 });
 

@@ -139,6 +139,17 @@ describe('the verdict without a classify', () => {
   });
 });
 
+it.each([undefined, 'fail', true])(
+  'a classify that returns %s is an error that says what it may return',
+  async (verdict) => {
+    const gate = Object.assign(new RecordingGate('gate', clock), { classify: () => verdict as never });
+    await expect(pipeline(gate).execute(() => 1)).rejects.toStrictEqual(
+      new TypeError(`classify must return 'success', 'failure', 'dropped' or 'ignored', got ${verdict}`),
+    );
+    expect(gate.verdicts).toEqual(['success']);
+  },
+);
+
 describe('tryExecute', () => {
   afterEach(() => vi.restoreAllMocks());
 
