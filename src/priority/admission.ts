@@ -54,9 +54,9 @@ export class Admission {
 
   /** Decides anew; `steps` steps have passed since the last time, and of what was counted `keep` goes on counting. */
   step(load: number, threshold: number, steps: number, keep: number): void {
-    if (load >= threshold) this.shedding = true;
-    if (this.shedding) this.#adjust(load, threshold, steps);
+    this.#adjust(load, threshold, steps);
     const offered = this.#offered;
+    // Stryker disable next-line EqualityOperator: after the last place there is nothing to fade
     for (let i = 0; i < PLACES; i++) (offered[i] as number) *= keep;
     this.#served *= keep;
   }
@@ -70,12 +70,15 @@ export class Admission {
       this.ratio = Math.min(1, Math.max(more, this.ratio + BETA * steps * room));
       if (this.ratio === 1) this.shedding = false;
     } else {
+      this.shedding = true;
       const excess = (load - threshold) / (1 - threshold);
       const less = Math.min(served * (1 - DRAIN * excess), this.ratio);
-      this.ratio = Math.max(less, this.ratio * (1 - ALPHA));
+      this.ratio = Math.max(less, this.ratio * (1 - ALPHA), Number.MIN_VALUE);
     }
-    this.target = this.shedding ? this.#stick(total) : 1;
-    this.cutoff = this.shedding ? this.#cutoffAt(this.target, total) : PLACES;
+    // Where nothing has been offered yet, nothing tells where to cut.
+    const cuts = this.shedding && total > 0;
+    this.target = cuts ? this.#stick(total) : 1;
+    this.cutoff = cuts ? this.#cutoffAt(this.target, total) : PLACES;
   }
 
   #sum(places: number): number {
@@ -87,19 +90,19 @@ export class Admission {
   /** The ratio, drawn to a boundary between tiers where one is near; a continuous function of it. */
   #stick(total: number): number {
     const { ratio } = this;
+    let tier = 1;
     let below = 0;
-    for (let tier = 1; tier <= TIERS; tier++) {
-      const above = tier === TIERS ? 1 : this.#sum(tier * LEVELS) / total;
-      if (ratio <= above) {
-        // A small tier keeps a third of it to be cut in.
-        const third = (above - below) / 3;
-        const from = below + Math.min(STICK * below, third);
-        const to = above - Math.min(STICK * above, third);
-        return below + Math.min(1, Math.max(0, (ratio - from) / (to - from))) * (above - below);
-      }
+    let above = this.#sum(LEVELS) / total;
+    while (ratio > above) {
+      tier++;
       below = above;
+      above = this.#sum(tier * LEVELS) / total;
     }
-    return 1;
+    // A small tier keeps a third of it to be cut in.
+    const third = (above - below) / 3;
+    const from = below + Math.min(STICK * below, third);
+    const to = above - Math.min(STICK * above, third);
+    return below + Math.min(1, Math.max(0, (ratio - from) / (to - from))) * (above - below);
   }
 
   /** The place below which there is `share` of the offered calls. Levels that nobody is on count to the better side. */
@@ -108,7 +111,8 @@ export class Admission {
     const mass = (share - 1e-9) * total;
     let sum = 0;
     let place = 0;
-    while (place < PLACES && (sum < mass || sum === 0)) sum += this.#offered[place++] as number;
+    // Stryker disable next-line EqualityOperator: by the rounding error they are never the same
+    while (sum < mass || sum === 0) sum += this.#offered[place++] as number;
     while (place % LEVELS > 0 && this.#offered[place] === 0) place++;
     return place;
   }

@@ -23,10 +23,11 @@ export function tierFrom(headers: HeaderSource): Tier {
 function urgencyOf(priority: string): number | undefined {
   let urgency = 3;
   for (const member of priority.split(',')) {
-    const [, key, value] = /^[ \t]*([a-z*][a-z0-9_.*-]*)(?:=([^;]*))?(?:;.*)?$/.exec(member.trimEnd()) ?? [];
-    if (key === undefined) return undefined;
+    const parts = /^[ \t]*([a-z*][a-z0-9_.*-]*)(?:=([^;]*))?(?:;.*)?$/.exec(member.trimEnd());
+    if (parts === null) return undefined;
+    const [, key, value] = parts;
     if (key !== 'u') continue;
-    if (value === undefined || !/^[0-7]$/.test(value)) return undefined;
+    if (!/^[0-7]$/.test(String(value))) return undefined;
     urgency = Number(value);
   }
   return urgency;

@@ -109,7 +109,8 @@ class PriorityShedder extends GateBase implements TierShedder {
     this.#steppedAt = now;
     this.#hour = this.#hourNow();
     const load = this.#load();
-    this.#latestLoad = load >= 0 ? Math.min(1, load) : 0;
+    // NaN counts as 0.
+    this.#latestLoad = Math.min(1, Math.max(0, load)) || 0;
     const { shedding } = this.#admission;
     const steps = (passedMs * STEPS) / this.#windowMs;
     this.#admission.step(this.#latestLoad, this.#loadThreshold, steps, Math.exp(-passedMs / this.#windowMs));

@@ -71,6 +71,7 @@ it('4: all are admitted again within 250 steps of the end of the overload, also 
       expect(took).toBeLessThanOrEqual(250);
       expect([admission.cutoff, admission.ratio, admission.target]).toEqual([PLACES, 1, 1]);
     }),
+    { numRuns: 30 },
   );
 });
 
@@ -96,7 +97,7 @@ describe('the target', () => {
   function settled(masses: readonly number[], servedRatio: number, at: number): Admission {
     const admission = new Admission();
     const total = masses.reduce((a, b) => a + b);
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 40; i++) {
       masses.forEach((mass, tier) => {
         for (let n = 0; n < mass; n++) admission.offer(placeOf((tier + 1) as Tier, ((n * 128) / mass) | 0));
       });
@@ -117,7 +118,7 @@ describe('the target', () => {
       fc.property(fc.tuple(mass, mass, mass, mass), (masses) => {
         const admission = new Admission();
         const [first = 0, second = 0] = masses;
-        for (let i = 0; i < 300; i++) {
+        for (let i = 0; i < 30; i++) {
           masses.forEach((count, tier) => {
             for (let n = 0; n < count; n++) admission.offer(placeOf((tier + 1) as Tier, 127));
           });
@@ -171,6 +172,83 @@ it('the histogram is of what is offered: a cutoff that fits stays, where one of 
   expect(before).toBeLessThan(400);
   for (let i = 0; i < 1_000; i++) turn(admission, offered, THRESHOLD, 1);
   expect(admission.cutoff).toBeGreaterThan(before * 0.9);
+});
+
+it.each([
+  // Below the threshold: what is served and up to a quarter more, but at most a quarter more than until now.
+  [0.5, 45, 0, 1, 0.5625],
+  [0.5, 48, 0.4, 1, 0.51],
+  [0.4, 100, 0, 1, 0.5],
+  // Or, where next to nothing is served, a little for each step that has passed.
+  [0.5, 0, 0, 10, 0.54],
+  [0.5, 0, 0.4, 1, 0.501],
+  // Over it: less than is served, but never more than until now, nor less than half of that.
+  [0.8, 60, 0.8, 1, 0.6],
+  [0.8, 60, 0.9, 1, 0.48],
+  [0.8, 80, 1, 1, 0.48],
+  [0.8, 90, 0.8, 1, 0.8],
+  [0.8, 0, 0.8, 1, 0.4],
+  // Work from before does not make more than all.
+  [0.9, 200, 1, 1, 0.6],
+])(
+  'at a ratio of %d, with %d of 100 served at a load of %d, after %d steps it is %d',
+  (ratio, served, at, steps, next) => {
+    const admission = new Admission();
+    admission.ratio = ratio;
+    for (let i = 0; i < 100; i++) admission.offer(0);
+    for (let i = 0; i < served; i++) admission.serve();
+    admission.step(at, THRESHOLD, steps, KEEP);
+    expect(admission.ratio).toBeCloseTo(next, 12);
+  },
+);
+
+it('the ratio is drawn to the boundaries between tiers: straight lines between 15 %, or a third of a tier, off them', () => {
+  const targetAt = (ratio: number): number => {
+    const admission = new Admission();
+    admission.ratio = ratio;
+    for (let i = 0; i < 400; i++) {
+      admission.offer(placeOf(((i % 4) + 1) as Tier, 5));
+      admission.serve();
+    }
+    admission.step(THRESHOLD, THRESHOLD, 1, KEEP);
+    return admission.target;
+  };
+  const sticks = [
+    [0.1, (0.1 / 0.2125) * 0.25],
+    [0.2125, 0.25],
+    [0.25, 0.25],
+    [0.2875, 0.25],
+    [0.3, 0.25 + (0.0125 / 0.1375) * 0.25],
+    [0.43, 0.5],
+    [0.57, 0.5],
+    [0.58, 0.5 + (0.005 / (2 / 3 - 0.575)) * 0.25],
+    [0.67, 0.75],
+    [0.83, 0.75],
+    [0.87, 0.75 + (0.87 - 0.75 - 0.25 / 3) * 3],
+    [0.92, 1],
+  ] as const;
+  for (const [ratio, target] of sticks) expect(targetAt(ratio)).toBeCloseTo(target, 9);
+});
+
+it('before anything was offered, and after however long an overload, it is a number', () => {
+  const admission = new Admission();
+  admission.step(1, THRESHOLD, Infinity, 0);
+  expect(admission).toMatchObject({ shedding: true, ratio: 0.6, target: 1, cutoff: PLACES });
+  for (let i = 0; i < 1_200; i++) turn(admission, [[200, 1]], 1, 0);
+  expect(admission).toMatchObject({ shedding: true, target: expect.closeTo(0), cutoff: 256 });
+});
+
+it('forgets by what each step is told to keep', () => {
+  const admission = new Admission();
+  for (let i = 0; i < 100; i++) {
+    admission.offer(0);
+    admission.serve();
+  }
+  admission.step(THRESHOLD, THRESHOLD, 1, 0.5);
+  // Of 50 served of 50, and 0 of 50 since.
+  for (let i = 0; i < 50; i++) admission.offer(511);
+  admission.step(THRESHOLD, THRESHOLD, 1, 0.5);
+  expect(admission.ratio).toBeCloseTo(0.5, 12);
 });
 
 it('half way below the threshold, a quarter of what would be let in at a load of 0', () => {

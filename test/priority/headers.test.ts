@@ -49,6 +49,7 @@ describe('x-request-tier', () => {
   it.each(['1', '2', '3', '4'])('%s', (value) => {
     expect(tierFrom({ 'x-request-tier': value })).toBe(Number(value));
     expect(tierFrom(new Headers({ 'X-Request-Tier': ` ${value} ` }))).toBe(Number(value));
+    expect(tierFrom({ 'x-request-tier': ` ${value}\t` })).toBe(Number(value));
   });
 
   it.each(['0', '5', '-1', '1.0', '01', '1, 1', 'one', '', 'NaN', '１'])('%j is unknown: the lowest', (value) => {

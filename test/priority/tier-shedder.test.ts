@@ -183,7 +183,74 @@ describe('the load', () => {
   });
 });
 
+describe('what is counted', () => {
+  const best = (startedAt: number) => ({ startedAt, tier: 1 as const, key: 'a' });
+  const call = (shedder: ReturnType<typeof tierShedder>, at: number, calls: number, verdict?: 'success') => {
+    for (let i = 0; i < calls; i++) {
+      shedder.tryAcquire(best(at));
+      if (verdict !== undefined) shedder.release(verdict, 0, best(at));
+    }
+  };
+
+  it('fades with the window', () => {
+    const { shedder, state } = make();
+    state.load = 0.8;
+    call(shedder, 0, 100, 'success');
+    call(shedder, 20, 50);
+    call(shedder, 40, 1);
+    const left = 100 * Math.exp(-20 / 2_000);
+    // All in one tier, whose boundary draws the last 15 %.
+    expect(shedder.snapshot().admitRatio).toBeCloseTo(left / (left + 50) / 0.85, 9);
+  });
+
+  it('is let in again by as much as has passed of the window, where nothing is served', () => {
+    const { shedder, state } = make();
+    state.load = 0.8;
+    call(shedder, 0, 100);
+    call(shedder, 20, 1);
+    expect(shedder.snapshot().admitRatio).toBeCloseTo(0.5 / 0.85, 9);
+    state.load = 0;
+    call(shedder, 220, 1);
+    expect(shedder.snapshot().admitRatio).toBeCloseTo(0.54 / 0.85, 9);
+  });
+
+  it('leaves out what ends while the mode is off', () => {
+    const { shedder, state } = make({ mode: 'off' });
+    state.load = 0.8;
+    call(shedder, 0, 100, 'success');
+    shedder.update({ mode: 'enforce' });
+    call(shedder, 0, 100);
+    call(shedder, 20, 1);
+    expect(shedder.snapshot().admitRatio).toBeCloseTo(0.5 / 0.85, 9);
+  });
+
+  it('is a number from the first call on, which is let in: nothing tells yet where to cut', () => {
+    const { shedder } = make({ load: () => 1 });
+    expect(shedder.tryAcquire({ startedAt: 0, tier: 4, key: 'a' })).toBe(true);
+    expect(shedder.snapshot()).toEqual({ state: 'shedding', load: 1, admitRatio: 1, tier: 4, level: 128 });
+  });
+});
+
 describe('as a gate', () => {
+  it('costs one look at the clock a call', async () => {
+    const { shedder, clock } = make();
+    const now = vi.spyOn(clock, 'now');
+    await pipeline(shedder).execute(() => 1);
+    expect(now).toHaveBeenCalledTimes(1);
+  });
+
+  it('needs no observer', async () => {
+    const thrown: unknown[] = [];
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => thrown.push(error));
+    make({ load: () => 1 }).shedder.tryAcquire();
+    await new Promise(setImmediate);
+    process.removeAllListeners('uncaughtException');
+    for (const listener of listeners) process.on('uncaughtException', listener);
+    expect(thrown).toEqual([]);
+  });
+
   it('refuses with its name and reason, and gives no advice when to come back', async () => {
     const { shedder, state, clock } = make({ name: 'tiers' });
     state.load = 1;
@@ -267,8 +334,8 @@ describe('as a gate', () => {
 
   it('by default takes the hour from the time of day, and in virtual time from the clock alone', () => {
     const timeOfDay = vi.spyOn(Date, 'now');
-    const answers = (clock: ManualClock): boolean[] => {
-      const shedder = tierShedder({ load: () => 0.9, clock });
+    const answers = (clock: ManualClock, hour?: () => number): boolean[] => {
+      const shedder = tierShedder({ load: () => 0.9, clock, ...(hour && { hour }) });
       return Array.from({ length: 2_000 }, (_, i) => {
         clock.jump(10);
         return shedder.tryAcquire({ key: `user ${i % 50}`, tier: 3 });
@@ -278,6 +345,8 @@ describe('as a gate', () => {
     const atNoon = answers(manualClock(12 * 3_600_000));
     timeOfDay.mockReturnValue(5 * 3_600_000);
     expect(answers(manualClock(12 * 3_600_000))).toEqual(atNoon);
+    expect(answers(manualClock(12.9 * 3_600_000))).toEqual(atNoon);
+    expect(answers(manualClock(0), () => 12)).toEqual(atNoon);
     expect(answers(manualClock(13 * 3_600_000))).not.toEqual(atNoon);
     expect(timeOfDay).not.toHaveBeenCalled();
     tierShedder({ load: () => 0 }).tryAcquire();
@@ -289,6 +358,8 @@ describe('as a gate', () => {
     const clock: Clock = manualClock();
     const shedder = tierShedder({ load: () => 0, clock });
     expect(shedder.tryAcquire()).toBe(true);
-    expect(() => tierShedder({} as TierShedderOptions)).toThrow('tierShedder: load must be a function, got undefined');
+    expect(() => tierShedder({} as TierShedderOptions)).toThrow(
+      new TypeError('tierShedder: load must be a function, got undefined'),
+    );
   });
 });
