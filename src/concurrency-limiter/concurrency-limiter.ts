@@ -211,7 +211,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
     this.#settings = settings;
     if (settings.minLimit !== minLimit || settings.maxLimit !== maxLimit) this.#limit.law.setBounds(settings);
     // A call that was not measured when it began must not be when it ends.
-    if (this.mode === 'off' && mode !== 'off') this.#limit.restart(this.clock.now());
+    if (this.mode === 'off') this.#limit.restart(this.clock.now());
     this.mode = mode;
     this.onRoom?.();
   }

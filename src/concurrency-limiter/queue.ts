@@ -38,6 +38,8 @@ export interface Entrance {
   rankOf(ctx: Context): number;
   /** Takes a permit for `ctx`; false = there is no room after all. */
   enter(ctx: Context): boolean;
+  /** Gives it back. */
+  exit(ctx: Context): void;
 }
 
 /** The calls of one rank that wait. */
@@ -69,7 +71,7 @@ export class WaitQueue {
   readonly #lines = [new Line(), new Line(), new Line(), new Line()] as const;
   #size = 0;
   /** When it was last empty. */
-  #emptyAt = -Infinity;
+  #emptyAt = NaN;
 
   constructor(options: Required<QueueOptions>, clock: Clock, entrance: Entrance) {
     this.#options = options;
@@ -87,6 +89,7 @@ export class WaitQueue {
 
   /** Whether somebody waits whose turn is before that of `ctx`. */
   isBefore(ctx: Context): boolean {
+    // Stryker disable next-line ConditionalExpression: only speed
     if (this.#size === 0) return false;
     const rank = this.#entrance.rankOf(ctx);
     return this.#lines.some(({ oldest }, i) => i <= rank && oldest !== undefined);
@@ -139,7 +142,7 @@ export class WaitQueue {
   }
 
   #stands(now: number): boolean {
-    return this.#size > 0 && now - this.#emptyAt > this.#options.maxWaitMs;
+    return now - this.#emptyAt > this.#options.maxWaitMs;
   }
 
   /** Whether it has left the queue. */
@@ -150,6 +153,8 @@ export class WaitQueue {
       const entered = derive(waiter.ctx, { startedAt: this.#clock.now() });
       if (!this.#entrance.enter(entered)) return false;
       if (this.#leave(waiter)) waiter.resolve(entered);
+      // The user's `load` has aborted it while it was asked.
+      else this.#entrance.exit(entered);
     } catch (error) {
       if (this.#leave(waiter)) waiter.reject(error);
     }

@@ -38,6 +38,7 @@ export class QueuedGate {
       hasRoom: (ctx) => gate.hasRoom(ctx),
       rankOf: (ctx) => gate.rankOf(ctx),
       enter: (ctx) => this.#step.admit(ctx) === undefined,
+      exit: (ctx) => gate.release('ignored', 0, ctx),
     });
     gate.onRoom = () => this.#queue.letIn();
   }

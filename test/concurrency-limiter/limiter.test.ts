@@ -99,6 +99,15 @@ describe('refusals', () => {
     expect([...limits]).toEqual([22]);
   });
 
+  it('go by the load of this process unless told, on the clock of the limiter', () => {
+    let asked = 0;
+    const clock = { ...steppedClock(), now: () => ++asked };
+    concurrencyLimiter({ load: () => 1, clock });
+    expect(asked).toBe(0);
+    concurrencyLimiter({ clock });
+    expect(asked).toBe(1);
+  });
+
   it('ask for the load only at the limit', () => {
     let asked = 0;
     const load = () => {
@@ -149,6 +158,50 @@ describe('update', () => {
     expect([1, 2, 3, 4].map(() => limiter.tryAcquire())).toEqual([true, true, true, false]);
     limiter.update({ maxLimit: 4 });
     expect([limiter.tryAcquire(), limiter.tryAcquire()]).toEqual([true, false]);
+  });
+
+  it('of other settings disturbs no measurement', () => {
+    const { limiter, clock } = taught();
+    // One place: two calls take twice as long. At a limit of one it looks for how fast that is.
+    for (let i = 0; i < 500 && limiter.snapshot().limit > 1; i++) {
+      let calls = 0;
+      while (limiter.tryAcquire()) calls++;
+      clock.at += 20 * calls;
+      for (let j = 0; j < calls; j++) limiter.release('success', 20 * calls);
+    }
+    limiter.update({ coolDownMs: 5 });
+    expect(limiter.snapshot().limit).toBe(1);
+    const other = concurrencyLimiter({ load: () => 1, clock });
+    other.tryAcquire();
+    clock.at += 20;
+    other.release('success', 20);
+    other.update({ coolDownMs: 5 });
+    clock.at += 200;
+    expect(other.snapshot().minRttMs).toBe(20);
+  });
+
+  it('to off ends all measuring, to on begins with the calls from then on', () => {
+    const clock = steppedClock();
+    const limiter = concurrencyLimiter({ load: () => 1, minLimit: 1, maxLimit: 2, clock });
+    for (let i = 0; i < 2; i++) limiter.tryAcquire();
+    clock.at = 20;
+    limiter.release('success', 20);
+    limiter.update({ mode: 'off' });
+    for (clock.at = 500; limiter.snapshot().inflight < 3; ) limiter.tryAcquire();
+    expect(limiter.snapshot()).toMatchObject({ minRttMs: 0, limiting: false });
+    limiter.release('success', 500);
+    limiter.release('success', 0);
+    expect(limiter.snapshot().minRttMs).toBe(0);
+    clock.at = 1_000;
+    limiter.update({ mode: 'enforce' });
+    clock.at = 1_001;
+    expect(limiter.tryAcquire()).toBe(true);
+    clock.at = 1_010;
+    // Of the time when it was off.
+    limiter.release('success', 510);
+    limiter.release('success', 9);
+    clock.at = 1_200;
+    expect(limiter.snapshot().minRttMs).toBe(9);
   });
 
   it('a call admitted while it was off is not measured, and gives its permit back', () => {

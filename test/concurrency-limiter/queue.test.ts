@@ -192,6 +192,23 @@ describe('a limiter with a queue', () => {
     }
   });
 
+  it.each([1, 2])('an abort out of the load itself, asked %i times, costs no permit', async (times) => {
+    const controller = new AbortController();
+    let asked = Infinity;
+    const load = (): number => {
+      if (asked === Infinity) return 1;
+      if (++asked === times) controller.abort('gone');
+      return 0;
+    };
+    const { call, log, clock, limiter } = queued(QUEUE, { load });
+    void call('a');
+    void call('b', { signal: controller.signal });
+    await clock.advance(1);
+    asked = 0;
+    await clock.advance(100);
+    expect([log, limiter.snapshot()]).toMatchObject([['b gone'], { inflight: 1, queued: 0 }]);
+  });
+
   it('nobody waits past the deadline', async () => {
     const { call, log, clock } = queued(QUEUE);
     void call('a');
@@ -265,6 +282,67 @@ describe('a limiter with a queue', () => {
     limiter.update({ mode: 'off' });
     await clock.advance(0);
     expect(names()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('fifo: the oldest first though the queue stands, which it does after its longest wait, not at it', async () => {
+    const { call, end, names, log, clock } = queued({ maxSize: 100, maxWaitMs: 100, targetWaitMs: 50 });
+    void call('a');
+    void call('b');
+    await clock.advance(90);
+    void call('c');
+    await clock.advance(10);
+    void call('d');
+    await clock.advance(1);
+    void call('e');
+    await end('a');
+    expect(names()).toEqual(['a', 'c']);
+    await clock.advance(50);
+    expect(log).toEqual(['b concurrency_limited', 'a done', 'e concurrency_limited']);
+    await end('c');
+    expect(names()).toEqual(['a', 'c', 'd']);
+  });
+
+  it('lets in as many as there is room for', async () => {
+    const { call, names, clock, limiter } = queued(QUEUE);
+    for (const name of ['a', 'b', 'c', 'd']) void call(name);
+    await clock.advance(1);
+    limiter.update({ maxLimit: 3 });
+    await clock.advance(0);
+    expect([names(), limiter.snapshot()]).toMatchObject([['a', 'b', 'c'], { inflight: 3, queued: 1 }]);
+  });
+
+  it('lets all in who wait when one comes and the load has fallen', async () => {
+    let load = 1;
+    const { call, names, clock } = queued(QUEUE, { load: () => load });
+    for (const name of ['a', 'b', 'c']) void call(name);
+    await clock.advance(1);
+    load = 0;
+    void call('d');
+    await clock.advance(0);
+    expect(names().sort()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('refuses after the wait also where the load changes its mind between two questions', async () => {
+    const loads: number[] = [];
+    const { call, log, clock, limiter } = queued(QUEUE, { load: () => loads.shift() ?? 1 });
+    void call('a');
+    void call('b');
+    await clock.advance(99);
+    loads.push(0, 1);
+    await clock.advance(1);
+    expect([log, limiter.snapshot().queued]).toEqual([['b concurrency_limited'], 0]);
+  });
+
+  it('a load that throws fails the call that comes', async () => {
+    const { call, log, clock } = queued(QUEUE, {
+      load: () => {
+        throw new Error('no load');
+      },
+    });
+    void call('a');
+    void call('b');
+    await clock.advance(0);
+    expect(log).toEqual(['b Error: no load']);
   });
 
   it('keeps the async context of each caller', async () => {

@@ -214,6 +214,13 @@ describe('in the queue', () => {
     expect([limiter.snapshot().inflight, limiter.snapshot().queued, clock.waiting]).toEqual([0, 0, 0]);
   });
 
+  it('a full one without the least critical tier gives way by the next', async () => {
+    const { call, log, clock } = queued(SAME, 2);
+    for (const [name, tier] of Object.entries({ a: 3, c1: 3, c2: 3, a1: 1 })) call(name, tier as Tier);
+    await clock.advance(1);
+    expect(log).toEqual(['c2 concurrency_limited']);
+  });
+
   it('each call is done or refused, once; no permit and no timer stays', async () => {
     await fc.assert(
       fc.asyncProperty(ratios, fc.integer({ min: 1, max: 6 }), fc.integer(), async (tierRatios, places, seed) => {
