@@ -30,6 +30,7 @@ export function wake(memory: Memory, maxReaders: number, count: number, first: n
   for (let i = 0; i < maxReaders && woken < count; i++) {
     const id = (first + i) % maxReaders;
     const bit = 1 << id;
+    // Stryker disable next-line ConditionalExpression: only speed, to clear it would tell as well
     if ((bits & bit) === 0) continue;
     // Cleared before it is signalled, or a reader that goes back to sleep at once would lose its new bit.
     const slept = memory.clear(SLEEPERS, bit);
@@ -59,10 +60,13 @@ export class WriteSide {
     this.read = memory.load(READ);
   }
 
-  hasRoom(): boolean {
-    if (((this.index - this.read) | 0) < this.shape.capacity) return true;
+  /** Whether there is room for one more, behind `ahead` that are not published yet. */
+  hasRoom(ahead = 0): boolean {
+    const next = this.index + ahead;
+    // Stryker disable next-line ConditionalExpression: only speed, to look each time would do
+    if (((next - this.read) | 0) < this.shape.capacity) return true;
     this.read = this.memory.load(READ);
-    return ((this.index - this.read) | 0) < this.shape.capacity;
+    return ((next - this.read) | 0) < this.shape.capacity;
   }
 
   write(bytes: Uint8Array, time: number): boolean {
@@ -75,15 +79,10 @@ export class WriteSide {
 
   /** Writes those of `list` from `from` to before `to` that there is room for, visible all at once; how many. */
   writeBatch(list: ArrayLike<Uint8Array>, from: number, to: number, time: number): number {
-    if (from === to || !this.hasRoom()) return 0;
+    if (!this.hasRoom()) return 0;
     this.checkPlace();
     let count = 0;
-    // What is not published yet is in the way all the same.
-    while (from + count < to) {
-      if (((this.index + count - this.read) | 0) >= this.shape.capacity) {
-        this.read = this.memory.load(READ);
-        if (((this.index + count - this.read) | 0) >= this.shape.capacity) break;
-      }
+    while (from + count < to && this.hasRoom(count)) {
       this.memory.put((this.index + count) & this.shape.mask, list[from + count] as Uint8Array, time);
       count++;
     }
@@ -106,7 +105,7 @@ export class WriteSide {
   /** To be called after each write: wakes up to `count` sleepers if there are `threshold` messages to read. */
   wakeIfDue(threshold: number, count: number): number {
     if (this.memory.load(SLEEPERS) === 0) return 0;
-    return threshold === 1 || this.unread() >= threshold ? this.#wake(count) : 0;
+    return this.unread() >= threshold ? this.#wake(count) : 0;
   }
 
   unread(): number {
@@ -199,15 +198,13 @@ export class ReadSide {
   }
 
   #available(at: number): number {
-    let available = (this.written - at) | 0;
+    const known = (this.written - at) | 0;
     // More than fit: the index that was remembered is older than half its range.
-    if (available <= 0 || available > this.shape.capacity) {
-      this.written = this.memory.load(WRITE);
-      available = (this.written - at) | 0;
-      // More than fit, now: others have claimed since `at` was read, so this claim fails and is tried again.
-      if (available > this.shape.capacity) available = this.shape.capacity;
-    }
-    return available;
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: only speed, to look each time would do
+    if (known > 0 && known <= this.shape.capacity) return known;
+    this.written = this.memory.load(WRITE);
+    // More than fit, now: others have claimed since `at` was read, so this claim fails and is tried again.
+    return (this.written - at) | 0;
   }
 
   hasUnread(): boolean {
@@ -226,7 +223,7 @@ export class ReadSide {
     return undefined;
   }
 
-  /** After a wait that ended by itself, not by a wake. Whether there is something to read. */
+  /** After a wait, which may have ended by itself, not by a wake. Whether there is something to read. */
   leave(): boolean {
     this.memory.clear(SLEEPERS, 1 << this.id);
     return this.hasUnread();
@@ -241,8 +238,8 @@ export class ReadSide {
   sleep(timeoutMs: number): boolean {
     const signal = this.announce();
     if (signal === undefined) return true;
-    const end = this.memory.wait(signalOf(this.id), signal, timeoutMs);
-    return end === 'timed-out' ? this.leave() : this.hasUnread();
+    this.memory.wait(signalOf(this.id), signal, timeoutMs);
+    return this.leave();
   }
 }
 

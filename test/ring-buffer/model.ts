@@ -15,6 +15,9 @@ const HEADER = 16;
 /** A message, in words of memory: its two halves are written and read one by one. */
 const HALVES = 2;
 const slotsAt = (readers: number): number => placeOf(readers);
+/** A call of more steps than this, and a run of more, goes on for ever. */
+const MAX_CALL = 500;
+const MAX_RUN = 100_000;
 
 interface Thread {
   kind: 'writer' | 'reader' | 'quitter';
@@ -200,6 +203,7 @@ export class Model implements Memory {
     const crashAt = this.#setup.crashes > 0 ? Math.floor(random() * expectedSteps) : -1;
     let steps = 0;
     for (; this.#problem === undefined; steps++) {
+      if (steps > MAX_RUN) this.#fail('a run without end');
       const threads = this.#state.threads.length;
       const all = this.#choices();
       const choices = all.filter((choice) => choice < threads * 2);
@@ -303,6 +307,7 @@ export class Model implements Memory {
   }
 
   #step(thread: Thread, i: number): void {
+    if (thread.log.length > MAX_CALL) this.#fail('a call without end');
     this.#thread = thread;
     this.#log = thread.log;
     this.#at = 0;
