@@ -133,6 +133,7 @@ class BudgetedRetry extends Stage implements Retry {
     this.#retryOn = read.fn('retryOn') ?? defaultRetryOn;
     this.#retryAfter = read.fn('retryAfter') ?? retryAfterOf;
     read.done();
+    // Stryker disable next-line ConditionalExpression: where nobody looks, to look costs time only
     if (this.#classify !== undefined || this.#budget.onFirstDone !== undefined) {
       this.succeed = (value, ctx, next) => this.#firstDone(ctx, next, true, value);
     }
@@ -149,6 +150,7 @@ class BudgetedRetry extends Stage implements Retry {
   #firstDone(ctx: Context, next: Next<Context, unknown>, ok: boolean, result: unknown): unknown {
     const verdict = judge(this.#classify, ok, result, ctx);
     if (verdict !== 'ignored') this.#budget.onFirstDone?.(verdict === 'success');
+    // Stryker disable next-line ConditionalExpression,StringLiteral: it would not be tried again, and cost time
     if (ok && verdict === 'success') return result;
     return this.#tryAgain(ctx, next, { ok, result, verdict });
   }
