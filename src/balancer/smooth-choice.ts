@@ -71,7 +71,8 @@ export class SmoothChoice<T> implements Choice<T> {
     for (;;) {
       let child = 2 * place + 1;
       if (child >= deadlines.length) break;
-      // Stryker disable next-line all: nothing is less than what is not there, and of equal ones either will do
+      // Of equal ones either will do, and what is beyond the end is never less.
+      // Stryker disable next-line ArithmeticOperator,ConditionalExpression,EqualityOperator: therefore
       if (child + 1 < deadlines.length && (deadlines[child + 1] as number) < (deadlines[child] as number)) child++;
       const least = deadlines[child] as number;
       // Of equal ones the moved one goes last: those that wait keep their turn.
