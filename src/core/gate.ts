@@ -94,6 +94,7 @@ export class GateStep implements Layer {
   #done(waiting: Waiting): Context {
     const ctx = waiting.ctx as Context;
     waiting.ctx = undefined;
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: only speed and memory
     if (this.#idle.length < MAX_IDLE) this.#idle.push(waiting);
     return ctx;
   }
@@ -116,7 +117,7 @@ export class GateStep implements Layer {
       seen = { policy, reason: gate.reason, retryAfterMs: gate.retryAfterMs(ctx) };
       // An error object only where somebody looks at it: a stack was asked for, or a gate further out judges it.
       if (gate.captureStack) seen = new RejectedError(seen, true);
-      for (let i = 0; i < place; i++) if (this.#gates[i]?.classify) seen = toError(seen);
+      for (let i = 0; i < place; i++) if ((this.#gates[i] as Gate).classify) seen = toError(seen);
     } catch (error) {
       return this.#undo(place, ctx, error);
     }
@@ -131,18 +132,21 @@ export class GateStep implements Layer {
   /** `#release` for the usual case, in which nobody judges, and the time is known or nobody asks: 12 ns less a call. */
   succeed<R>(value: R, ctx: Context, _next: unknown, elapsedMs: number | undefined): R {
     const gates = this.#gates;
-    const spentMs = elapsedMs === undefined ? 0 : Math.max(0, elapsedMs);
+    const spentMs = Math.max(0, elapsedMs ?? 0);
     let i = gates.length - 1;
+    // Stryker disable ConditionalExpression,EqualityOperator,LogicalOperator,BlockStatement: only speed, #release does the rest
     try {
       for (; i >= 0; i--) {
         const gate = gates[i] as Gate;
         if (gate.classify !== undefined || (elapsedMs === undefined && gate.usesElapsed !== false)) break;
         gate.release('success', spentMs, ctx);
       }
+      // Stryker restore BlockStatement
     } catch (error) {
       return this.#release(i, ctx, false, error, elapsedMs) as R;
     }
     return i < 0 ? value : (this.#release(i + 1, ctx, true, value, elapsedMs) as R);
+    // Stryker restore all
   }
 
   fail(error: unknown, ctx: Context, _next: unknown, elapsedMs: number | undefined): unknown {

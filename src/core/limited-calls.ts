@@ -38,6 +38,7 @@ class LimitedCall extends AbortScope {
   ) {
     super();
     // The promise made for the call is what stops waiting.
+    // Stryker disable next-line BooleanLiteral: only speed
     this.abandons = false;
   }
 
@@ -46,7 +47,8 @@ class LimitedCall extends AbortScope {
     if (!this.pending) return false;
     this.pending = false;
     this.ctx.clock.clearTimer(this.timer);
-    if (this.giveUp !== undefined) abortableOf(this.ctx)?.remove(this.giveUp);
+    // Stryker disable next-line ConditionalExpression: only speed
+    if (this.giveUp !== undefined) (abortableOf(this.ctx) as Abortable).remove(this.giveUp);
     return true;
   }
 }
@@ -111,6 +113,7 @@ export class LimitedCalls {
   #answer(waiting: Waiting, ok: boolean, result: unknown): void {
     const call = waiting.call as LimitedCall;
     waiting.call = undefined;
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: only speed and memory
     if (this.#idle.length < MAX_IDLE) this.#idle.push(waiting);
     if (!call.end()) return;
     let elapsedMs: number | undefined;

@@ -224,6 +224,17 @@ describe('the elapsed time that a gate is told', () => {
     ]);
   });
 
+  it('is the same where a time limit inside has measured it', async () => {
+    const gates = ['a', 'b'].map((name) => new RecordingGate(name, clock));
+    const policies = pipeline(...gates, dynamicTimeout({ limitMs: 9, maxMs: 9, clock }));
+    await policies.execute(() => clock.jump(7));
+    await policies.execute(() => Promise.reject(clock.jump(8))).catch(() => {});
+    expect(gates.map(elapsed)).toEqual([
+      [7, 8],
+      [7, 8],
+    ]);
+  });
+
   it('is never negative, not even when the clock steps back', async () => {
     const gate = new RecordingGate('gate', clock);
     const limit = dynamicTimeout({ limitMs: 9, maxMs: 9, clock });
@@ -274,6 +285,10 @@ describe('clock reads', () => {
     expect(await reads((of) => gates(of, true, undefined, true, true, true))).toBe(2);
     expect(await reads((of) => gates(of, undefined, undefined), fail)).toBe(2);
     expect(await reads((of) => gates(of, false, true, false))).toBe(2);
+    // A clock without setTimerAt is read once more.
+    const limit = (of: Clock) => dynamicTimeout({ limitMs: 9, maxMs: 9, clock: of });
+    expect(await reads((of) => [...gates(of, true, true), limit(of)])).toBe(3);
+    expect(await reads((of) => [...gates(of, true, true), limit(of)], fail)).toBe(3);
   });
 
   it('are none on the way out when no gate uses the elapsed time', async () => {

@@ -150,13 +150,21 @@ it.each([undefined, 'fail', true])(
   },
 );
 
+it.each(['success', 'failure', 'dropped', 'ignored'] as const)('a classify may return %s', async (verdict) => {
+  const gate = Object.assign(new RecordingGate('gate', clock), { classify: () => verdict });
+  expect(await pipeline(gate).execute(() => 1)).toBe(1);
+  expect(gate.verdicts).toEqual([verdict]);
+});
+
 describe('tryExecute', () => {
   afterEach(() => vi.restoreAllMocks());
 
   it('makes no error object when the outermost gates refuse', async () => {
     const assign = vi.spyOn(Object, 'create');
     const trace = vi.spyOn(Error, 'captureStackTrace');
-    const policies = pipeline(new RecordingGate('a', clock), refusing(), new RecordingGate('c', clock), setting({}));
+    // Its own refusals are not its to judge.
+    const judging = Object.assign(refusing(), { classify: defaultClassify });
+    const policies = pipeline(new RecordingGate('a', clock), judging, new RecordingGate('c', clock), setting({}));
     const made = (): number => assign.mock.calls.filter(([prototype]) => prototype instanceof Error).length;
     await policies.tryExecute(() => 1);
     expect(made()).toBe(0);
