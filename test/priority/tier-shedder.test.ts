@@ -215,11 +215,12 @@ describe('what is counted', () => {
   });
 
   it('leaves out what ends while the mode is off', () => {
-    const { shedder, state } = make({ mode: 'off' });
+    const { shedder, state } = make();
     state.load = 0.8;
+    call(shedder, 0, 100);
+    shedder.update({ mode: 'off' });
     call(shedder, 0, 100, 'success');
     shedder.update({ mode: 'enforce' });
-    call(shedder, 0, 100);
     call(shedder, 20, 1);
     expect(shedder.snapshot().admitRatio).toBeCloseTo(0.5 / 0.85, 9);
   });
@@ -330,6 +331,13 @@ describe('as a gate', () => {
     const [at = 1, higher = 0] = ratiosAt(0.96);
     expect(at).toBe(same);
     expect(higher).toBeGreaterThanOrEqual(at);
+  });
+
+  it('update keeps the threshold where it is not told', () => {
+    const { shedder } = make({ loadThreshold: 0.95, load: () => 0.9 });
+    shedder.update({ mode: 'enforce' });
+    offer(shedder, 0, 100);
+    expect(shedder.snapshot()).toMatchObject({ state: 'idle', load: 0.9 });
   });
 
   it('by default takes the hour from the time of day, and in virtual time from the clock alone', () => {
