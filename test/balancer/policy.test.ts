@@ -85,9 +85,13 @@ describe('policy', () => {
   });
 
   it('a call that outlives its instance brings it back no more', async () => {
-    for (const ends of ['failure', 'success']) {
-      const { clock, pool, guard } = setUp({ instances: ['a', 'b'], minRequests: 1 });
-      const calls = Array.from({ length: 10 }, () =>
+    for (const [ends, length, minRequests] of [
+      ['failure', 10, 1],
+      ['failure', 2, 20],
+      ['success', 10, 1],
+    ] as const) {
+      const { clock, pool, guard } = setUp({ instances: ['a', 'b'], minRequests });
+      const calls = Array.from({ length }, () =>
         guard
           .execute(async () => {
             await new Promise<void>((resolve) => void clock.setTimer(resolve, 10));
