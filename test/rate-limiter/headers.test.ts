@@ -100,6 +100,8 @@ describe('rateLimitHeaders', () => {
   });
 
   it('refuse a name that is no string', () => {
-    expect(() => rateLimitHeaders(snapshot({}), { name: 5 as unknown as string })).toThrow(TypeError);
+    expect(() => rateLimitHeaders(snapshot({}), { name: 5 as unknown as string })).toThrow(
+      new TypeError('rateLimitHeaders: name must be a string, got 5'),
+    );
   });
 });
