@@ -25,7 +25,7 @@ describe.each([true, false])('usesElapsed %s', (usesElapsed) => {
     for (const by of ['execute', 'tryExecute'] as const) {
       const [outer, broken, inner] = stackOf(script);
       const fn = vi.fn();
-      await expect(pipeline(outer, broken, inner)[by](fn)).rejects.toThrow(`broken ${method} 0`);
+      await expect(pipeline(outer, broken, inner)[by](fn)).rejects.toMatchObject({ message: `broken ${method} 0` });
       expect(fn).not.toHaveBeenCalled();
       expect([outer.verdicts, broken.verdicts, inner.log]).toEqual([['failure'], [], []]);
       expect([outer.permitsInUse, broken.permitsInUse]).toEqual([0, 0]);
@@ -42,7 +42,7 @@ describe.each([true, false])('usesElapsed %s', (usesElapsed) => {
       [fail, 'failure'],
     ] as const) {
       const [outer, broken, inner] = stackOf(script);
-      await expect(pipeline(outer, broken, inner).execute(fn)).rejects.toThrow(`broken ${method} 0`);
+      await expect(pipeline(outer, broken, inner).execute(fn)).rejects.toMatchObject({ message: `broken ${method} 0` });
       expect([outer.verdicts, broken.verdicts, inner.verdicts]).toEqual([['failure'], [verdict], [verdict]]);
       expect([outer, broken, inner].map(({ permitsInUse }) => permitsInUse)).toEqual([0, 0, 0]);
     }
@@ -55,7 +55,7 @@ it('a classify of a time limit that throws is the outcome too', async () => {
     throw new Error('broken classify');
   };
   const limit = dynamicTimeout({ limitMs: 9, maxMs: 9, clock, classify });
-  await expect(pipeline(gate, limit).execute(() => 1)).rejects.toThrow('broken classify');
+  await expect(pipeline(gate, limit).execute(() => 1)).rejects.toMatchObject({ message: 'broken classify' });
   expect(gate.verdicts).toEqual(['failure']);
   expect(clock.waiting).toBe(0);
 });
