@@ -125,11 +125,11 @@ class Keyed<G extends Gate> implements KeyedGate<G> {
 
   #use(key: string | undefined): Entry<G> {
     if (key === undefined) return this.#keylessEntry();
-    let entry = this.#entries.get(key);
-    if (entry === undefined) entry = this.#create(key);
+    const known = this.#entries.get(key);
     // Stryker disable next-line ConditionalExpression: only speed
-    else if (entry !== this.#newest) this.#entries.delete(key);
-    else return entry;
+    if (known !== undefined && known === this.#newest) return known;
+    const entry = known ?? this.#create(key);
+    this.#entries.delete(key);
     this.#entries.set(key, entry);
     this.#newest = entry;
     if (this.#entries.size > this.#maxKeys) this.#evict(entry);
