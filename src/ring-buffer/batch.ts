@@ -35,7 +35,7 @@ export class Batch {
   view(i: number): Uint8Array {
     const length = this.#words[(i * this.#stride) >> 2] as number;
     let view = this.#views[i] as Uint8Array;
-    if (view.length !== length || length === 0) {
+    if (view.length !== length) {
       view = new Uint8Array(this.bytes.buffer, i * this.#stride + SLOT_HEADER, length);
       this.#views[i] = view;
     }

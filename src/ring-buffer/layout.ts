@@ -76,6 +76,7 @@ export function createRing(options: RingOptions): SharedArrayBuffer {
   const maxReaders = read.number('maxReaders', 16, { min: 1, max: MAX_READERS, integer: true });
   read.done();
   const bytes = bytesFor(capacity, slotBytes, maxReaders);
+  // Stryker disable next-line EqualityOperator: it is a multiple of 8, the limit is not
   if (bytes > MAX_BYTES) {
     throw new RangeError(
       `createRing: a capacity of ${capacity} with slotBytes of ${slotBytes} takes ${bytes} bytes, must be ≤ ${MAX_BYTES}`,

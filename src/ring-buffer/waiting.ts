@@ -1,4 +1,4 @@
-import type { Clock, TimerHandle } from '../core/clock.js';
+import type { Clock } from '../core/clock.js';
 import { throwLater } from '../core/errors.js';
 import { HostHold } from '../core/timers.js';
 import { signalOf } from './layout.js';
@@ -41,7 +41,6 @@ export class Waiting {
    */
   wait(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      let timer: TimerHandle;
       const settle = (end: () => void): void => {
         this.#waiters.delete(waiter);
         this.clock.clearTimer(timer);
@@ -51,16 +50,14 @@ export class Waiting {
       };
       const waiter: Waiter = { done: (isThere) => settle(() => resolve(isThere)) };
       const onAbort = (): void => {
-        settle(() => reject(signal?.reason));
+        settle(() => reject((signal as AbortSignal).reason));
         this.#leave();
       };
-      if (timeoutMs < Infinity) {
-        const onTimeout = (): void => {
-          settle(() => resolve(this.side.hasUnread()));
-          this.#leave();
-        };
-        timer = this.clock.setTimer(onTimeout, timeoutMs);
-      }
+      const onTimeout = (): void => {
+        settle(() => resolve(this.side.hasUnread()));
+        this.#leave();
+      };
+      const timer = this.clock.setTimer(onTimeout, timeoutMs);
       signal?.addEventListener('abort', onAbort);
       this.#waiters.add(waiter);
       this.#hold.hold();

@@ -389,7 +389,6 @@ export class Model implements Memory {
     const signal = side.announce();
     if (signal !== undefined) this.wait(signalOf(side.id), signal);
     side.passOn();
-    this.clear(SLEEPERS, 1 << side.id);
     thread.at = 1;
   }
 

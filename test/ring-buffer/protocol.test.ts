@@ -120,9 +120,13 @@ describe('the writer', () => {
   it.each([0, -2, 2 ** 31 - 2])('from %i on, writes a batch as far as there is room, seen by all', (at) => {
     const { writer, reader, memory, shape } = open({ capacity: 3, at });
     const list = [1, 2, 3, 4, 5].map((n) => bytes(n));
-    expect(writer.writeBatch(list, 1, 3, 7)).toBe(2);
     const one = reader(0);
     const into = new Uint8Array(8);
+    expect(one.read(into)).toBe(EMPTY);
+    expect(writer.writeBatch(list, 1, 3, 7)).toBe(2);
+    expect(() => one.read(new Uint8Array(0))).toThrow(
+      new RangeError('ringReader: the message has 1 bytes, into has room for 0'),
+    );
     expect([one.read(into), into[0], one.time]).toEqual([1, 2, 7]);
     // It looks again when what it knew of is full.
     expect([writer.writeBatch(list, 0, 5, 8), writer.writeBatch(list, 0, 5, 8), writer.unread()]).toEqual([2, 0, 3]);
