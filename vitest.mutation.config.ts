@@ -2,13 +2,18 @@ import { defineConfig, mergeConfig } from 'vitest/config';
 import { BaseSequencer, type Reporter, type TestSpecification, type Vitest } from 'vitest/node';
 import config from './vitest.config.js';
 
+const tookMs = new Map<string, number>();
+
 /** The quick files first: they notice most changes, and a run ends with the first test that fails. */
 class QuickFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const { cache, config } = this.ctx;
-    const tookMs = ({ project, moduleId }: TestSpecification): number =>
-      cache.getFileTestResults(`${project.name}:${moduleId.slice(config.root.length + 1)}`)?.duration ?? 0;
-    return [...files].sort((a, b) => tookMs(a) - tookMs(b));
+    for (const { project, moduleId } of files) {
+      const now = cache.getFileTestResults(`${project.name}:${moduleId.slice(config.root.length + 1)}`)?.duration ?? 0;
+      // A run that ended before this file came to its end says less.
+      tookMs.set(moduleId, Math.max(now, tookMs.get(moduleId) ?? 0));
+    }
+    return [...files].sort((a, b) => (tookMs.get(a.moduleId) ?? 0) - (tookMs.get(b.moduleId) ?? 0));
   }
 }
 
