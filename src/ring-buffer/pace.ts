@@ -46,6 +46,7 @@ export class Pace {
    */
   gather(claimed: number): number {
     if (claimed < LARGE_CLAIM) this.#pause = Math.min(MAX_PAUSE, 2 * this.#pause + 16);
+    // Stryker disable next-line all: it takes time, and nothing comes of it
     for (let i = 0; i < this.#pause; i++) this.#idle = (this.#idle + i) | 0;
     return this.#pause;
   }

@@ -159,6 +159,20 @@ describe('a batch', () => {
     reader.close();
   });
 
+  it('of which a part is held needs no wait', async () => {
+    const { ring, writer } = open();
+    const reader = ringReader(ring);
+    writer.writeBatch(many(2));
+    expect(() => reader.readBatch(() => void reader.tryRead([] as never))).toThrow('into must be a Uint8Array');
+    expect([writer.stats().unread, reader.stats().held, await reader.wait(0), reader.waitSync(0)]).toEqual([
+      0,
+      1,
+      true,
+      true,
+    ]);
+    expect(() => reader.tryRead(undefined as never)).toThrow('ringReader: into must be a Uint8Array, got undefined');
+  });
+
   it('of which a part was held is read into what just holds it', () => {
     const { writer, reader } = open();
     writer.writeBatch([bytes(1), bytes(2, 2), bytes(3)], 500);
@@ -184,8 +198,11 @@ describe('a writer', () => {
     await clock.advance(5);
     expect(clock.waiting).toBe(0);
     expect([writer.writeBatch(many(1)), writer.tryWrite(bytes(1)), clock.waiting]).toEqual([0, false, 0]);
-    another().close();
     expect(writer.stats()).toMatchObject({ written: 4, rejected: 2, wakes: 0 });
+    // But it looks after what it writes next.
+    another().readBatch(() => {});
+    writer.tryWrite(bytes(1));
+    expect(clock.waiting).toBe(1);
   });
 
   it('that takes over looks after what the one before has left, if it has', () => {
@@ -215,9 +232,18 @@ describe('a writer', () => {
     expect(writer.stats()).toMatchObject({ oldestAgeMs: 0, unread: 0 });
   });
 
+  it("knows that in its own thread's time", () => {
+    const writer = ringWriter(createRing({ capacity: 1, slotBytes: 8 }));
+    writer.tryWrite(bytes(1), systemClock.now() - 50);
+    expect(Math.floor(writer.stats().oldestAgeMs / 3_600_000)).toBe(0);
+    expect(writer.stats().oldestAgeMs).toBeGreaterThanOrEqual(49);
+    writer.close();
+  });
+
   it('that closes or flushes wakes those below the threshold, once, and keeps no timer', async () => {
     const { writer, another, clock, words } = open({ wakeThreshold: 3, wakeCount: 2 });
-    const waits = [another(), another(), another(), another()].map((reader) => reader.wait());
+    const waiting = Array.from({ length: 5 }, another);
+    const waits = waiting.map((reader) => reader.wait());
     writer.tryWrite(bytes(1));
     expect([writer.stats().wakes, clock.waiting]).toEqual([0, 1]);
     writer.flush();
@@ -226,8 +252,9 @@ describe('a writer', () => {
     expect(last).toEqual([true, true, true]);
     writer.close();
     writer.close();
-    expect([writer.stats().wakes, clock.waiting, words[SLEEPERS]]).toEqual([4, 0, 0]);
-    expect(await Promise.all(waits)).toEqual([true, true, true, true]);
+    expect([writer.stats().wakes, clock.waiting, words[SLEEPERS]]).toEqual([4, 0, 1 << (waiting[4]?.id ?? 0)]);
+    waiting[4]?.close();
+    expect(await Promise.all(waits)).toEqual([true, true, true, true, false]);
     for (const call of [() => writer.tryWrite(bytes(1)), () => writer.writeBatch([]), () => writer.flush()])
       expect(call).toThrow(new Error('ringWriter: closed'));
   });

@@ -1,5 +1,6 @@
 import { createRing } from 'evenkeel/ring-buffer';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../../src/core/clock.js';
 import { attach } from '../../src/ring-buffer/layout.js';
 import { Pace } from '../../src/ring-buffer/pace.js';
 
@@ -53,6 +54,33 @@ describe('before it sleeps, a reader', () => {
     expect(Array.from({ length: 7 }, () => one.gather(15))).toEqual([16, 48, 112, 240, 496, 1_000, 1_000]);
     one.isEmpty();
     expect([one.gather(16), one.gather(1), one.gather(16)]).toEqual([0, 16, 16]);
+  });
+
+  it('starts anew after exactly 0.2 ms, too', () => {
+    const one = pace();
+    expect([0, 0.2, 0.21, 0.22, 0.23, 0.24].map((ms) => one.wantsNap(ms))).toEqual([...Array(5).fill(false), true]);
+  });
+
+  it('looks no longer after its first look has helped', () => {
+    const one = pace();
+    let looks = 0;
+    expect(one.spin(() => true)).toBe(true);
+    expect([one.spin(() => ++looks < 0), looks]).toEqual([false, 50]);
+  });
+
+  it.each([
+    [15, 7],
+    [16, 0],
+  ])('after a nap in which %i messages were written, naps again after %i hasty sleeps more', (written, after) => {
+    const { memory } = attach('test', createRing({ capacity: 1, slotBytes: 1 }));
+    vi.spyOn(memory, 'load')
+      .mockReturnValueOnce(100)
+      .mockReturnValueOnce(100 + written);
+    const now = vi.spyOn(systemClock, 'now').mockReturnValue(5);
+    const one = new Pace(memory);
+    one.nap();
+    now.mockRestore();
+    expect(Array.from({ length: 10 }, (_, i) => one.wantsNap(5.1 + i / 10)).indexOf(true)).toBe(after);
   });
 
   it('wakes from a nap by itself', () => {
