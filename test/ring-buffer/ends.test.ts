@@ -159,6 +159,18 @@ describe('a batch', () => {
     reader.close();
   });
 
+  it('of which more is held than asked for is handed out as asked for', () => {
+    const { writer, reader } = open();
+    writer.writeBatch(many(4));
+    const fails = (): void => {
+      throw new Error('first');
+    };
+    expect(() => reader.readBatch(fails)).toThrow('first');
+    writer.writeBatch(many(1));
+    expect([reader.readBatch(() => {}, 1), reader.stats().held, writer.stats().unread]).toEqual([1, 2, 1]);
+    expect([reader.readBatch(() => {}, 9), reader.stats().held]).toEqual([3, 0]);
+  });
+
   it('of which a part is held needs no wait', async () => {
     const { ring, writer } = open();
     const reader = ringReader(ring);
@@ -293,6 +305,10 @@ describe('a place', () => {
     ringReader(ring, { id: 1 });
     expect(() => ringReader(ring, { id: 1 })).toThrow(new Error(`ringReader: place 1 is taken; ${how}`));
     expect(ringReader(ring).id).toBe(0);
+    ringReader(ring, { id: 1, takeOver: true }).close();
+    // Not the next one that is free.
+    expect(() => ringReader(ring, { id: 0 })).toThrow(new Error(`ringReader: place 0 is taken; ${how}`));
+    expect(ringReader(ring).id).toBe(1);
     expect(() => ringReader(ring)).toThrow(new Error(`ringReader: all 2 places for readers are taken; ${how}`));
     expect(() => ringReader(ring, { takeOver: true })).toThrow(
       'ringReader: takeOver must be given with the id of the dead reader, got true',
@@ -382,6 +398,12 @@ describe('a reader that blocks its thread', () => {
     await expect(reader.wait(0)).rejects.toThrow(new Error('ringReader: closed'));
     expect(() => reader.readBatch(() => {})).toThrow(new Error('ringReader: closed'));
   });
+});
+
+it('a buffer that is no ring is refused in the name of who asked', () => {
+  const buffer = new SharedArrayBuffer(8);
+  expect(() => ringReader(buffer)).toThrow('ringReader: buffer must be a ring of createRing: it has 8 bytes');
+  expect(() => ringWriter(buffer)).toThrow('ringWriter: buffer must be a ring of createRing: it has 8 bytes');
 });
 
 it('a loop over the messages gives the host a turn after each 256, and no more', async () => {
