@@ -31,8 +31,7 @@ export const after = (x: number): number => x + Math.max(Number.MIN_VALUE, Math.
 
 /** How long to wait at `now` for a clock that then shows `at`, or the next number that a sum with `now` can reach. */
 export function waitUntil(at: number, now: number): number {
-  const waitMs = at - now;
-  if (waitMs <= 0) return 0;
+  const waitMs = Math.max(0, at - now);
   return now + waitMs >= at ? waitMs : after(waitMs);
 }
 
