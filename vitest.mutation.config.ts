@@ -38,7 +38,7 @@ const merged = mergeConfig(
       sequence: { sequencer: QuickFirst },
       reporters: [failToLoad()],
       // What hangs is the change's doing: for Stryker a test that fails is cheaper than a run that it has to end.
-      testTimeout: 30_000,
+      testTimeout: 5_000,
     },
   }),
 );

@@ -316,4 +316,4 @@ it('policies side by side and the same policies one in another are indistinguish
     // Fewer under mutation testing, which runs it a thousand times.
     { numRuns: process.env.MUTATION_TESTS === undefined ? 2_500 : 250 },
   );
-}, 60_000);
+});
