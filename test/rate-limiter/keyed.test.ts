@@ -71,7 +71,7 @@ describe('keyedRateLimiter', () => {
   it('keeps the count of a key in use whatever an attacker invents', () => {
     const limiter = keyedRateLimiter({ limit: 5, windowMs: 1e9, maxKeys: 1_000, clock: manualClock() });
     for (let i = 0; i < 5; i++) limiter.tryAcquire({ key: 'in use' });
-    for (let i = 0; i < 100_000; i++) {
+    for (let i = 0; i < 20_000; i++) {
       limiter.tryAcquire({ key: `invented ${i}` });
       if (i % 499 === 498) expect(limiter.tryAcquire({ key: 'in use' })).toBe(false);
     }
@@ -81,7 +81,7 @@ describe('keyedRateLimiter', () => {
 
   it('refuses no key because another is hot', () => {
     const limiter = keyedRateLimiter({ limit: 2, windowMs: 1_000, maxKeys: 50, clock: manualClock() });
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < 5_000; i++) {
       expect(limiter.tryAcquire({ key: 'hot' })).toBe(i < 2);
       expect(limiter.tryAcquire({ key: `quiet ${i}` })).toBe(true);
     }
