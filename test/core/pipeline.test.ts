@@ -246,6 +246,15 @@ describe('the elapsed time that a gate is told', () => {
     }
     expect(elapsed(gate)).toEqual([0, 0, 0, 0]);
   });
+
+  it('is 0 where no gate of the step asks for it', async () => {
+    const told: unknown[] = [];
+    const release = (_verdict: unknown, elapsedMs: number): number => told.push(elapsedMs);
+    const policies = pipeline(Object.assign(new RecordingGate('gate', clock, { usesElapsed: false }), { release }));
+    await policies.execute(() => clock.jump(7));
+    await policies.execute(() => Promise.reject(clock.jump(8))).catch(() => {});
+    expect(told).toEqual([0, 0]);
+  });
 });
 
 describe('clock reads', () => {
