@@ -1,13 +1,13 @@
 /** `npm run bench:check`: whether what we cost, in units of the floors, has grown since `baseline.json` was written. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { type Baseline, type Change, compare, floorRatios, newBaseline, typicalTolerance } from './baseline.js';
 import { buildWorker } from './build.js';
 import type { Group } from './case.js';
 import { chosenGroups, measureAll } from './measure.js';
 import { table } from './report.js';
 import { doubts, type Run } from './results.js';
+import { readArguments, usageAndExit } from './suite.js';
 
 const USAGE = `npm run bench:check -- [part of a group's or case's name …]
   --update  measures five times and writes bench/baseline.json; with names, only what they name
@@ -87,16 +87,13 @@ async function check(worker: string, chosen: readonly Group[], baseline: Baselin
   process.exitCode = 1;
 }
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readArguments(USAGE, {
   allowPositionals: true,
   options: { update: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
 });
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
+if (values.help) usageAndExit(USAGE);
 const chosen = chosenGroups(positionals);
-if (chosen.length === 0) fail(`no case is named like ${positionals.join(', ')}\n\n${USAGE}`);
+if (chosen.length === 0) usageAndExit(USAGE, `no case is named like ${positionals.join(', ')}`);
 const isAll = positionals.length === 0;
 const baseline: Baseline | undefined = existsSync(FILE) ? JSON.parse(readFileSync(FILE, 'utf8')) : undefined;
 if (values.update) await update(await buildWorker(), chosen, isAll ? undefined : baseline);

@@ -1,13 +1,13 @@
 /** `npm run bench`: runs each case in processes of its own, in rounds, and reports. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { buildWorker, resultsDir } from './build.js';
 import { idOf } from './case.js';
 import { chart } from './chart.js';
 import { MarkedPlace } from './marked-place.js';
 import { chosenGroups, measureAll } from './measure.js';
 import { markdown } from './report.js';
+import { readArguments, usageAndExit, wholeRounds } from './suite.js';
 import { verdicts } from './targets.js';
 
 const USAGE = `npm run bench -- [part of a group's or case's name …]
@@ -18,13 +18,8 @@ const USAGE = `npm run bench -- [part of a group's or case's name …]
 `;
 const BYTES_ROUNDS = 3;
 
-function usageError(text: string): never {
-  console.error(`${text}\n\n${USAGE}`);
-  process.exit(2);
-}
-
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArguments(USAGE, {
     allowPositionals: true,
     options: {
       rounds: { type: 'string', default: '7' },
@@ -34,11 +29,10 @@ async function main(): Promise<void> {
       help: { type: 'boolean', default: false },
     },
   });
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) usageError('--rounds must be a whole number ≥ 1');
+  if (values.help) usageAndExit(USAGE);
+  const rounds = wholeRounds(USAGE, values.rounds);
   const chosen = chosenGroups(positionals);
-  if (chosen.length === 0) usageError(`no case is named like ${positionals.join(', ')}; --list names them`);
-  if (values.help) return console.log(USAGE);
+  if (chosen.length === 0) usageAndExit(USAGE, `no case is named like ${positionals.join(', ')}; --list names them`);
   if (values.list) return console.log(chosen.flatMap((group) => group.cases.map((one) => idOf(group, one))).join('\n'));
 
   const page = values.markdown === undefined ? undefined : new MarkedPlace(values.markdown, 'bench');

@@ -1,12 +1,11 @@
 /** `npm run bench:growth`: what a call costs against the number of keys, gates, calls, timers, instances, readers. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { buildBeside, resultsDir } from '../build.js';
-import { MarkedPlace } from '../marked-place.js';
 import { ask, rotated } from '../measure.js';
 import { Progress } from '../progress.js';
 import { machine } from '../results.js';
+import { openSuite } from '../suite.js';
 import { type GrowthRun, growthChart, growthMarkdown } from './report.js';
 import { type Sweep, sweeps } from './sweeps.js';
 
@@ -35,30 +34,17 @@ async function measure(chosen: readonly Sweep[], rounds: number): Promise<Growth
   return run;
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: 'string', default: '5' },
-    markdown: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
-const rounds = Number(values.rounds);
-const chosen = sweeps.filter(
-  ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word.toLowerCase())),
+const chosenBy = (words: readonly string[]): readonly Sweep[] =>
+  sweeps.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word.toLowerCase())));
+
+const { rounds, words, markdown, publish } = openSuite('growth', USAGE, 5, (words) =>
+  chosenBy(words).length > 0 ? undefined : `no sweep is named like ${words.join(', ')}`,
 );
-if (values.help || chosen.length === 0 || !Number.isInteger(rounds) || rounds < 1) {
-  console.log(USAGE);
-  process.exit(values.help ? 0 : 2);
-}
-const { markdown } = values;
-const page = markdown === undefined ? undefined : new MarkedPlace(markdown, 'growth');
+const chosen = chosenBy(words);
 const folder = markdown === undefined ? join(resultsDir, 'growth') : join(dirname(markdown), basename(markdown, '.md'));
 
 const run = await measure(chosen, rounds);
-for (const dir of [resultsDir, folder]) mkdirSync(dir, { recursive: true });
-writeFileSync(join(resultsDir, 'growth.json'), `${JSON.stringify(run, null, 2)}\n`);
+mkdirSync(folder, { recursive: true });
 for (const sweep of chosen) writeFileSync(join(folder, `${sweep.name}.svg`), growthChart(run, sweep));
-const text = growthMarkdown(run, chosen, basename(folder));
-page?.write(text);
-console.log(`${text}\n\nfigures: ${folder}`);
+publish(run, growthMarkdown(run, chosen, basename(folder)));
+console.log(`\nfigures: ${folder}`);

@@ -1,11 +1,8 @@
 /** `npm run bench:http`: what the five policies cost a real server, and what they save it in overload. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { buildBeside, resultsDir } from '../build.js';
-import { MarkedPlace } from '../marked-place.js';
+import { buildBeside } from '../build.js';
 import { Progress } from '../progress.js';
 import { machine } from '../results.js';
+import { openSuite } from '../suite.js';
 import type { CannonOptions, Shots } from './load.js';
 import { type LoadProcess, type ServerProcess, startLoad, startServer } from './processes.js';
 import {
@@ -139,24 +136,8 @@ async function measure(rounds: number): Promise<HttpRun> {
   return run;
 }
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '8' },
-    markdown: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
-const rounds = Number(values.rounds);
-if (values.help || !Number.isInteger(rounds) || rounds < 1) {
-  console.log(USAGE);
-  process.exit(values.help ? 0 : 2);
-}
-const page = values.markdown === undefined ? undefined : new MarkedPlace(values.markdown, 'http');
+const { rounds, publish } = openSuite('http', USAGE, 8);
 // The children go with this process: processes.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const run = await measure(rounds);
-mkdirSync(resultsDir, { recursive: true });
-writeFileSync(join(resultsDir, 'http.json'), `${JSON.stringify(run, null, 2)}\n`);
-const tables = httpMarkdown(run);
-page?.write(tables);
-console.log(tables);
+publish(run, httpMarkdown(run));

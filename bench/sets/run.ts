@@ -1,14 +1,12 @@
 /** `npm run bench:sets`: request and reply through a worker thread, work that does nothing: sets beside piscina. */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { buildBeside, resultsDir } from '../build.js';
-import { MarkedPlace } from '../marked-place.js';
+import { buildBeside } from '../build.js';
 import { ask, rotated } from '../measure.js';
 import { Progress } from '../progress.js';
 import { machineText, table, warnings } from '../report.js';
 import { machine, machineDoubts } from '../results.js';
 import { median } from '../stats.js';
+import { openSuite } from '../suite.js';
 import type { Figures, PiscinaSetting, Setting } from './case.js';
 
 const USAGE = `npm run bench:sets
@@ -55,19 +53,7 @@ function row(concurrency: number): string[] {
   ];
 }
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    markdown: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
-const rounds = Number(values.rounds);
-if (values.help || !Number.isInteger(rounds) || rounds < 1) {
-  console.log(USAGE);
-  process.exit(values.help ? 0 : 2);
-}
-const page = values.markdown === undefined ? undefined : new MarkedPlace(values.markdown, 'sets');
+const { rounds, publish } = openSuite('sets', USAGE, 5);
 const startedAt = new Date().toISOString();
 const where = machine();
 const entries = { case: 'sets/case.ts', serve: 'sets/serve.ts', task: 'sets/task.ts' };
@@ -83,8 +69,6 @@ for (let round = 0; round < rounds; round++) {
 }
 progress.end();
 
-mkdirSync(resultsDir, { recursive: true });
-writeFileSync(join(resultsDir, 'sets.json'), `${JSON.stringify({ startedAt, machine: where, cases }, null, 2)}\n`);
 const head = [
   'calls at a time',
   'sets, calls/s',
@@ -98,5 +82,4 @@ const text = [
   ...warnings(machineDoubts(where)),
   table(head, CONCURRENCIES.map(row)),
 ].join('\n\n');
-page?.write(text);
-console.log(text);
+publish({ startedAt, machine: where, cases }, text);

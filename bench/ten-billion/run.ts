@@ -3,11 +3,11 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { buildBeside, resultsDir } from '../build.js';
 import { MarkedPlace } from '../marked-place.js';
 import { machineText, table, warnings } from '../report.js';
 import { type Machine, machine, machineDoubts } from '../results.js';
+import { readArguments, usageAndExit } from '../suite.js';
 import { REQUESTS_A_MINUTE } from './admission-set.js';
 import { type Campaign, carryOut, load, newCampaign, save } from './campaign.js';
 import { faults, REASONS, refusedOf } from './counts.js';
@@ -63,7 +63,7 @@ function report({ counts, sets, users, begun, spentMs }: Campaign, on: Machine):
   ].join('\n\n');
 }
 
-const { values } = parseArgs({
+const { values } = readArguments(USAGE, {
   options: {
     count: { type: 'string', default: '1e10' },
     sets: { type: 'string', default: String(availableParallelism()) },
@@ -72,10 +72,7 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
+if (values.help) usageAndExit(USAGE);
 const campaign = campaignFrom(values);
 const page = values.markdown === undefined ? undefined : new MarkedPlace(values.markdown, 'ten-billion');
 mkdirSync(resultsDir, { recursive: true });
