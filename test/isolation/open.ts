@@ -1,6 +1,7 @@
+import { Worker } from 'node:worker_threads';
 import { isRejected, isTimeout, type ResilienceEvent } from 'evenkeel';
 import { createSets, isMessageLost, type Sets, type SetsOptions } from 'evenkeel/isolation';
-import { afterEach } from 'vitest';
+import { afterEach, vi } from 'vitest';
 
 /** What the sets of a test have told. */
 export const events: ResilienceEvent[] = [];
@@ -42,4 +43,18 @@ export const eventsOf = (type: ResilienceEvent['type']): ResilienceEvent[] =>
 /** Lets the host go on until `isThere`. */
 export async function until(isThere: () => boolean): Promise<void> {
   while (!isThere()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The worker threads that are started from now on, until mocks are restored. */
+export function startedWorkers(): Worker[] {
+  const started: Worker[] = [];
+  const { unref } = Worker.prototype;
+  vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
+    started.push(this);
+    this.once('exit', () => {
+      if (started.includes(this)) started.splice(started.indexOf(this), 1);
+    });
+    unref.call(this);
+  });
+  return started;
 }

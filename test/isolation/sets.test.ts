@@ -166,18 +166,6 @@ describe('a poisoned set', () => {
   });
 });
 
-describe('a set with several workers', () => {
-  it('gives every one of many calls one outcome, whatever dies in the middle', async () => {
-    const sets = open({ sets: { only: { workers: 3 } }, route: () => 'only', restartMinMs: 1, restartMaxMs: 5 });
-    const calls = Array.from({ length: 1_000 }, (_, i) =>
-      sets.call(message(i % 100 === 50 ? Command.EXIT : 0, i % 256)),
-    );
-    const fates = await Promise.all(calls.map(fate));
-    expect(fates).toEqual(fates.map((_, i) => (i % 100 === 50 ? 'set_aside' : `answer 0,${i % 256}`)));
-    expect(sets.snapshot().only).toMatchObject({ done: 990, setAside: 10, restarts: 20, queued: 0, inWork: 0 });
-  });
-});
-
 describe('a set that is full', () => {
   it('refuses at once, and says which set', async () => {
     const sets = open({ capacity: 2 });

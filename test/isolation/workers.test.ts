@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { isMessageLost, type Sets, type SetsOptions } from 'evenkeel/isolation';
-import { manualClock, seededRandom } from 'evenkeel/testing';
+import { manualClock } from 'evenkeel/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WorkerStatus } from '../../src/isolation/protocol.js';
 import { builtWorker } from './build.js';
 import { BEGUN, Command, FAILING_STARTS, HANGING_STARTS } from './commands.js';
-import { events, eventsOf, fate, message, openSets, total, until } from './open.js';
+import { events, eventsOf, fate, message, openSets, startedWorkers, total, until } from './open.js';
 
 const worker = builtWorker(join(import.meta.dirname, 'work.ts'));
 const open = (options?: Partial<SetsOptions>): Sets => openSets(worker.url(), options);
@@ -14,20 +14,6 @@ const open = (options?: Partial<SetsOptions>): Sets => openSets(worker.url(), op
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-/** The worker threads that are started from now on. */
-function startedWorkers(): Worker[] {
-  const started: Worker[] = [];
-  const { unref } = Worker.prototype;
-  vi.spyOn(Worker.prototype, 'unref').mockImplementation(function (this: Worker) {
-    started.push(this);
-    this.once('exit', () => {
-      if (started.includes(this)) started.splice(started.indexOf(this), 1);
-    });
-    unref.call(this);
-  });
-  return started;
-}
 
 const script = (code: string): URL => new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 
@@ -201,37 +187,4 @@ describe('close', () => {
     expect(total(sets)).toBe(3);
     expect(sets.snapshot()['0']).toMatchObject({ queued: 0, inWork: 0, workers: 0 });
   });
-});
-
-describe('workers that are terminated at random times', () => {
-  it('lose nothing: a hundred of them, and every call is answered once', async () => {
-    const random = seededRandom(5);
-    const started = startedWorkers();
-    const sets = open({
-      sets: { '0': { workers: 3 } },
-      maxKills: 1_000,
-      restartMinMs: 1,
-      restartMaxMs: 1,
-      capacity: 64,
-    });
-    let offered = 0;
-    let terminated = 0;
-    const wrong: string[] = [];
-    const client = async (id: number): Promise<void> => {
-      while (terminated < 100) {
-        const [high, low] = [(offered >> 8) & 255, offered++ & 255];
-        const answer = await fate(sets.call(message(0, id, high, low)));
-        if (answer !== `answer 0,${id},${high},${low}`) wrong.push(answer);
-        if (random() < 0.01 && started.length > 0) {
-          terminated++;
-          const [worker] = started.splice(Math.floor(random() * started.length), 1);
-          void worker?.terminate();
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: 32 }, (_, id) => client(id)));
-    expect(wrong).toEqual([]);
-    expect(sets.snapshot()['0']).toMatchObject({ done: offered, queued: 0, inWork: 0 });
-    expect(total(sets)).toBe(offered);
-  }, 60_000);
 });
