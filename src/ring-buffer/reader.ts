@@ -68,7 +68,7 @@ export interface RingReader extends AsyncIterable<Uint8Array> {
   /**
    * As `waitSync`, without blocking; keeps the event loop alive as long as it waits. False also when the reader is closed.
    *
-   * @throws the reason of `signal` once that aborts
+   * @throws the reason of `signal` once that aborts; Error when another reader takes its place
    */
   wait(timeoutMs?: number, signal?: AbortSignal): Promise<boolean>;
   /** Reads and waits, until the loop is left or the reader closed. Each message is a copy. */

@@ -1,5 +1,4 @@
 import type { Clock } from '../core/clock.js';
-import { throwLater } from '../core/errors.js';
 import { HostHold } from '../core/timers.js';
 import { signalOf } from './layout.js';
 import type { SharedMemory } from './memory.js';
@@ -17,6 +16,7 @@ type WaitAsync = (
 /** One `wait()`. */
 interface Waiter {
   done(isThere: boolean): void;
+  fail(error: unknown): void;
 }
 
 /**
@@ -37,7 +37,7 @@ export class Waiting {
 
   /**
    * Resolves with true when there is something to read, false after `timeoutMs`; rejects with the reason of `signal`, which must
-   * not have aborted yet.
+   * not have aborted yet, and when the reader's place has been taken over.
    */
   wait(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {
@@ -48,13 +48,16 @@ export class Waiting {
         if (this.#waiters.size === 0) this.#hold.release();
         end();
       };
-      const waiter: Waiter = { done: (isThere) => settle(() => resolve(isThere)) };
+      const waiter: Waiter = {
+        done: (isThere) => settle(() => resolve(isThere)),
+        fail: (error) => settle(() => reject(error)),
+      };
       const onAbort = (): void => {
-        settle(() => reject((signal as AbortSignal).reason));
+        waiter.fail((signal as AbortSignal).reason);
         this.#leave();
       };
       const onTimeout = (): void => {
-        settle(() => resolve(this.side.hasUnread()));
+        waiter.done(this.side.hasUnread());
         this.#leave();
       };
       const timer = this.clock.setTimer(onTimeout, timeoutMs);
@@ -64,7 +67,7 @@ export class Waiting {
       try {
         this.#arm();
       } catch (error) {
-        settle(() => reject(error));
+        waiter.fail(error);
       }
     });
   }
@@ -124,8 +127,7 @@ export class Waiting {
     try {
       this.#arm();
     } catch (error) {
-      this.#settleAll(false);
-      throwLater(error);
+      for (const waiter of [...this.#waiters]) waiter.fail(error);
     }
   };
 
