@@ -71,9 +71,7 @@ export class Call implements Entry {
       this.#scope = SignalScope.of(signal);
       this.#scope.add(this.#giveUp);
     }
-    if (timeoutMs < Infinity) {
-      this.#timer = this.#owner.clock.setTimer(() => this.timeOut(), timeoutMs);
-    }
+    this.#timer = this.#owner.clock.setTimer(() => this.timeOut(), timeoutMs);
   }
 
   answer(bytes: Uint8Array): void {
@@ -88,7 +86,7 @@ export class Call implements Entry {
     this.fail('abandoned', new TimeoutError(this.#owner.name, this.timeoutMs));
   }
 
-  readonly #giveUp = (): void => this.fail('abandoned', this.#scope?.reason);
+  readonly #giveUp = (): void => this.fail('abandoned', (this.#scope as SignalScope).reason);
 
   #end(outcome: Outcome): boolean {
     if (!this.#pending) return false;

@@ -73,7 +73,7 @@ export class Ledger<E extends Entry> {
   take(lowBits: number): E | undefined {
     const place = this.#whole(lowBits);
     const entry = this.#entries.get(place);
-    if (entry !== undefined) this.#entries.delete(place);
+    this.#entries.delete(place);
     return entry;
   }
 

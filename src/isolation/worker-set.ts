@@ -76,7 +76,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
       const expiresAt = this.#now() + Math.min(this.#settings.maxAgeMs, timeoutMs);
       const call = new Call(this, frame, this.clock.now(), expiresAt, resolve, reject);
       this.#send(call);
-      if (signal !== undefined || timeoutMs < Infinity) call.limit(signal, timeoutMs);
+      call.limit(signal, timeoutMs);
       if (++this.#pending === 1) this.#wake();
     });
   }
