@@ -43,8 +43,6 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   /** Whether a worker has died in the middle of claiming, and it is not certain yet what it has taken. */
   #orphaned = false;
   #closed = false;
-  /** Whether no worker has started of late. */
-  #down = false;
   #drained: Promise<void> | undefined;
   #whenDone: (() => void) | undefined;
 
@@ -63,10 +61,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
 
   call(message: Uint8Array, signal: AbortSignal | undefined, timeoutMs: number): Promise<Uint8Array> {
     if (this.#closed) return this.#refuse('no_instance');
-    if (this.#down) {
-      if (this.#slots.every((slot) => slot.failsToStart)) return this.#refuse('no_instance', this.#restartInMs());
-      this.#down = false;
-    }
+    if (this.#isDown) return this.#refuse('no_instance', this.#restartInMs());
     // Nobody listens then; it counts those too that were given up, whose messages are in the ring still.
     if (this.#pending === 0 && this.#ledger.size >= this.#settings.capacity) this.drain();
     if (this.#ledger.size >= this.#settings.capacity) return this.#refuse('concurrency_limited');
@@ -77,6 +72,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
       const call = new Call(this, frame, this.clock.now(), expiresAt, resolve, reject);
       this.#send(call);
       call.limit(signal, timeoutMs);
+      // Stryker disable next-line ConditionalExpression: only speed, as who is awake is not woken
       if (++this.#pending === 1) this.#wake();
     });
   }
@@ -99,8 +95,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     this.#counts.restarts++;
     this.#tell({ type: 'worker_exit', policy: this.#settings.name, at: this.clock.now(), set: this.#set, end, error });
     this.#recover(slot, error);
-    this.#down = this.#slots.every((each) => each.failsToStart);
-    if (this.#down) this.#failAll(error);
+    if (this.#isDown) this.#failAll(error);
     if (this.#pending > 0) this.#hold.hold();
     if (this.#orphaned) this.#lookSoon();
   }
@@ -151,7 +146,6 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
 
   /** Ends the workers, and the calls that have no outcome. */
   async close(): Promise<void> {
-    this.#closed = true;
     this.clock.clearTimer(this.#timer);
     await Promise.all(this.#slots.map((slot) => slot.close()));
     this.#failAll();
@@ -184,6 +178,11 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     for (const [, call] of this.#ledger.entries()) {
       call.fail('workerLost', new MessageLostError(this.name, 'worker_lost', call.kills, error));
     }
+  }
+
+  /** Whether no worker is up, and those that were started last did not start. */
+  get #isDown(): boolean {
+    return this.#slots.every((slot) => slot.failsToStart);
   }
 
   /** When the next worker is started. */

@@ -117,13 +117,15 @@ export class WorkerSlot {
   /** Ends the worker if it has been at one message, or at its start, for too long. */
   checkTime(clockNow: number, sharedNow: number, messageTimeoutMs: number): void {
     if (!this.alive || this.#end !== 'exit') return;
-    const status = this.#status;
-    const { phase, place, beganAt } = status;
+    // In this order: when it has begun with no other message between the looks at `beganAt`, all is of one message.
+    const { beganAt, place, phase } = this.#status;
     if (phase === Phase.STARTING) {
       if (clockNow - this.#startedAt >= this.#settings.startTimeoutMs) this.#kill('start_timeout');
-    } else if (phase === Phase.HANDLING && sharedNow - beganAt >= messageTimeoutMs) {
-      // Between the looks it may have gone on to the next one.
-      if (status.phase !== Phase.HANDLING || status.place !== place || status.beganAt !== beganAt) return;
+    } else if (
+      phase === Phase.HANDLING &&
+      sharedNow - beganAt >= messageTimeoutMs &&
+      this.#status.beganAt === beganAt
+    ) {
       this.#tooLong = place;
       this.#kill('timeout');
     }
@@ -140,7 +142,7 @@ export class WorkerSlot {
 
   #kill(end: WorkerEnd): void {
     this.#end = end;
-    void this.#worker?.terminate();
+    void (this.#worker as Worker).terminate();
   }
 
   #start(): void {
@@ -171,7 +173,7 @@ export class WorkerSlot {
     started.once('exit', (code) => this.#exited(thrown ?? this.#whyNotStarted(code)));
     this.#worker = started;
     this.#replies = ringReader(replies);
-    if (this.#owner.wantsReplies) void this.listen();
+    void this.listen();
   }
 
   readonly #startAgain = (): void => {

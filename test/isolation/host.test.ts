@@ -247,7 +247,7 @@ describe('a worker', () => {
     played.now += 499.9;
     await clock.advance(50);
     expect(worker(0).terminations).toBe(0);
-    played.now += 0.1;
+    played.now = 5_500;
     await clock.advance(49);
     expect(worker(0).terminations).toBe(0);
     await clock.advance(1);
@@ -285,15 +285,40 @@ describe('a worker', () => {
     expect(clock.waiting).toBe(0);
   });
 
+  it('is looked after in time also when calls come one after the other', async () => {
+    const sets = open();
+    for (const ms of [0, 40, 40]) {
+      await clock.advance(ms);
+      call(sets);
+      worker(0).serve();
+      await vi.waitUntil(() => sets.snapshot()['0']?.inWork === 0, { interval: 1 });
+      expect(clock.dueTimes()).toEqual([1_100]);
+    }
+  });
+
+  it('that was ended for one message and has another by then is not killed by that', async () => {
+    const sets = open({ messageTimeoutMs: 500, maxKills: 1 });
+    const slow = call(sets);
+    const next = call(sets);
+    const place = worker(0).begin();
+    played.now = 5_500;
+    await clock.advance(50);
+    worker(0).reply(place, Answer.VALUE, message(1));
+    worker(0).begin();
+    worker(0).exit();
+    await heard();
+    expect([slow.fate, next.fate]).toEqual(['answer 1', 'none yet']);
+    expect(sets.snapshot()['0']).toMatchObject({ queued: 1, setAside: 0 });
+  });
+
   it('that does not start in time is ended', async () => {
-    const sets = open({ startTimeoutMs: 250, maxKills: 1 });
+    const sets = open({ startTimeoutMs: 200 });
     worker(0).is(Phase.STARTING);
-    const { fate } = call(sets);
-    await clock.advance(249);
+    call(sets);
+    await clock.advance(199);
     expect(worker(0).terminations).toBe(0);
-    await clock.advance(51);
+    await clock.advance(1);
     expect(worker(0).terminations).toBe(1);
-    expect(fate).toBe('none yet');
   });
 
   it('that is idle, or between two messages, is left alone', async () => {
@@ -393,6 +418,73 @@ describe('a call', () => {
     expect(marked()).toEqual([true, false, false]);
   });
 
+  it('that no worker comes to is ended by its own limit as the clock of its set says', async () => {
+    const sets = open({ messageTimeoutMs: 5 });
+    const limited = call(sets, { timeoutMs: 40 });
+    played.now += 1e6;
+    await clock.advance(39);
+    expect(limited.fate).toBe('none yet');
+    await clock.advance(1);
+    expect(limited.fate).toBe('timed out');
+  });
+
+  it('may be made, and refused, by an observer that is told of another', async () => {
+    const made: ReturnType<typeof call>[] = [];
+    let told = 0;
+    const sets: Sets = open({
+      capacity: 2,
+      maxAgeMs: 100,
+      observer: ({ type }) => {
+        if (type === 'rejected' && ++told === 1) made.push(call(sets), call(sets));
+      },
+    });
+    call(sets);
+    call(sets);
+    worker(0).reply(worker(0).claim(), Answer.SKIPPED);
+    await vi.waitUntil(() => made.length > 0, { interval: 1 });
+    await heard();
+    expect(made.map(({ fate }) => fate)).toEqual(['none yet', 'concurrency_limited']);
+  });
+
+  it('may be refused with nobody to tell', async () => {
+    const sets = createSets({ worker: WORKER, sets: 1, route: () => 0, capacity: 1, clock });
+    opened.push(sets);
+    call(sets);
+    const refused = call(sets);
+    await heard();
+    expect(refused.fate).toBe('concurrency_limited');
+  });
+
+  it('after a pause is heard of as the first one was', async () => {
+    const sets = open();
+    for (let i = 0; i < 3; i++) {
+      const made = call(sets);
+      worker(0).serve(i);
+      await vi.waitUntil(() => made.fate !== 'none yet', { interval: 1 });
+      expect(made.fate).toBe(`answer ${i}`);
+    }
+  });
+
+  it('leaves its turns to others, however many answers come', async () => {
+    const sets = open();
+    let answered = 0;
+    let answeredAtTurn = 0;
+    const client = async (): Promise<void> => {
+      while (answered < 1_000) {
+        const answer = sets.call(message(1));
+        worker(0).serve(2);
+        await answer;
+        answered++;
+      }
+    };
+    setImmediate(() => {
+      answeredAtTurn = answered;
+    });
+    await Promise.all([client(), client(), client()]);
+    expect(answeredAtTurn).toBeGreaterThan(0);
+    expect(answeredAtTurn).toBeLessThan(1_000);
+  });
+
   it('carries the sooner end of its own limit and its set’s', () => {
     const sets = open({ maxAgeMs: 100 });
     for (const timeoutMs of [30, 200]) call(sets, { timeoutMs });
@@ -406,7 +498,7 @@ describe('a call', () => {
   });
 
   it('is refused when the set is full, until a worker has passed by what was given up', async () => {
-    const sets = open({ capacity: 2 });
+    const sets = open({ capacity: 2, maxAgeMs: 1e6 });
     const caller = new AbortController();
     for (let i = 0; i < 2; i++) call(sets, { signal: caller.signal });
     const refused = call(sets);
@@ -422,6 +514,10 @@ describe('a call', () => {
     worker(0).serve(5);
     await clock.advance(100);
     expect(taken.fate).toBe('answer 5');
+    expect(events.map((event) => 'reason' in event && event.reason)).toEqual([
+      'concurrency_limited',
+      'concurrency_limited',
+    ]);
     expect(sets.snapshot()['0']).toEqual({ ...NOTHING, abandoned: 2, refused: 2, done: 1 });
   });
 });
@@ -493,8 +589,17 @@ describe('a message whose worker dies', () => {
     const sets = open({}, 2);
     call(sets);
     worker(1).is(Phase.CLAIMING);
+    clock.jump(10);
     worker(0).exit();
-    expect(clock.dueTimes()).toEqual([1_000, 1_100]);
+    expect(clock.dueTimes()).toEqual([1_010, 1_100]);
+  });
+
+  it('is not looked for while nobody has died', async () => {
+    const sets = open();
+    call(sets);
+    worker(0).claim();
+    await clock.advance(100);
+    expect(clock.dueTimes()).toEqual([1_200]);
   });
 
   it('is not tried again when it was given up', async () => {
@@ -624,6 +729,19 @@ describe('close', () => {
     expect(worker(0).terminations).toBe(1);
   });
 
+  it('of sets with nothing to do takes no time, and of bad grace is refused', async () => {
+    const sets = open();
+    await expect(sets.close({ graceMs: -1 })).rejects.toThrow(
+      new RangeError('close: graceMs must be a number ≥ 0, got -1'),
+    );
+    expect(worker(0).terminations).toBe(0);
+    const closed = sets.close();
+    await heard();
+    expect([worker(0).terminations, clock.now(), clock.waiting]).toEqual([1, 1_000, 0]);
+    worker(0).exit();
+    await closed;
+  });
+
   it('ends the workers with the last call', async () => {
     const sets = open();
     const last = call(sets);
@@ -691,5 +809,13 @@ describe('the process', () => {
     expect(waiting.fate).toBe('answer 2');
     await someTurns(() => holds.size === 0);
     expect(holds.size).toBe(0);
+  });
+
+  it('is not kept by the set while one of its workers is there', async () => {
+    const sets = open({}, 2);
+    worker(0).exit();
+    call(sets);
+    // The wait for the replies of the other one.
+    expect(holds.size).toBe(1);
   });
 });

@@ -27,9 +27,14 @@ describe('createSets', () => {
     [{ sets: { a: 2 } }, 'sets.a must be an object of { workers }, got 2'],
     [{ sets: { a: { workers: 1 }, b: null } }, 'sets.b must be an object of { workers }, got null'],
     [{ sets: { a: {} } }, 'sets.a.workers must be a whole number ≥ 1 and ≤ 32, got undefined'],
+    [{ sets: { a: { workers: 0 } } }, 'sets.a.workers must be a whole number ≥ 1 and ≤ 32, got 0'],
+    [{ sets: { a: { workers: 1.5 } } }, 'sets.a.workers must be a whole number ≥ 1 and ≤ 32, got 1.5'],
     [{ sets: { a: { workers: 33 } } }, 'sets.a.workers must be a whole number ≥ 1 and ≤ 32, got 33'],
   ])('refuses %j', (wrong, text) => {
     const options = { worker: worker.url(), sets: 1, route: () => 0, ...wrong } as SetsOptions;
     expect(() => createSets(options)).toThrow(`createSets: ${text}`);
+    expect(() => createSets(options)).toThrow(
+      /got [\d.]+$/.test(text) && !text.endsWith(' 2') ? RangeError : TypeError,
+    );
   });
 });

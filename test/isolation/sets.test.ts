@@ -46,12 +46,22 @@ describe('a call', () => {
     expect(await fate(sets.call(new Uint8Array(5)))).toBe(
       'RangeError: call: message.length must be ≤ messageBytes, 4, got 5',
     );
-    expect(await fate(sets.call('x' as never))).toContain('TypeError: call: message must be a Uint8Array');
-    expect(await fate(sets.call(message(0), { timeoutMs: NaN }))).toContain('timeoutMs must be');
-    for (const signal of [null, {}, 5]) {
-      expect(await fate(sets.call(message(0), { signal: signal as never }))).toContain('signal must be an AbortSignal');
+    expect(await fate(sets.call('x' as never))).toBe('TypeError: call: message must be a Uint8Array, got "x"');
+    for (const timeoutMs of [NaN, 0, -1]) {
+      expect(await fate(sets.call(message(0), { timeoutMs }))).toBe(
+        `RangeError: call: timeoutMs must be a number > 0, got ${timeoutMs}`,
+      );
     }
-    expect(await fate(sets.call(message(1)))).toContain(`returns one of '0', got "elsewhere"`);
+    for (const signal of [null, {}, 5]) {
+      expect(await fate(sets.call(message(0), { signal: signal as never }))).toContain(
+        'TypeError: call: signal must be an AbortSignal, got ',
+      );
+    }
+    expect(await fate(sets.call(message(1)))).toBe(
+      `RangeError: createSets: route must be a function that returns one of '0', got "elsewhere"`,
+    );
+    const two = open({ sets: 2, route: () => 2 });
+    expect(await fate(two.call(message(1)))).toContain(`returns one of '0', '1', got 2`);
     expect(total(sets)).toBe(0);
   });
 
