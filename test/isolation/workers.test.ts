@@ -39,7 +39,7 @@ describe('a worker that does not start', () => {
     expect(eventsOf('worker_exit')[0]).toMatchObject({ end: 'start_timeout' });
   });
 
-  it('is ended after its time also while another one answers call after call', async () => {
+  it('is ended after its time also while another one answers call after call', { timeout: 20_000 }, async () => {
     const shared = new Int32Array(new SharedArrayBuffer(128));
     shared[HANGING_STARTS] = 1;
     const sets = open({
