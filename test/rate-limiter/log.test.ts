@@ -1,5 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AdmissionLog } from '../../src/rate-limiter/log.js';
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
 
 describe('AdmissionLog', () => {
   it('says the wait of a call that needs all of the limit, where rounding has left a trace', () => {
@@ -23,17 +27,43 @@ describe('AdmissionLog', () => {
   });
 
   it('takes no more memory while half of it is given back', () => {
-    const count = 2 ** 15;
+    let numbers = 0;
+    class Counted extends Float64Array {
+      constructor(length: number) {
+        super(length);
+        numbers += length;
+      }
+    }
+    vi.stubGlobal('Float64Array', Counted);
     const log = new AdmissionLog(1e9, 0);
-    for (let at = 0; at < count; at++) log.take(at, 1, count);
-    for (let at = 0; at < count; at += 2) log.giveBack(at, 1);
-    const before = process.memoryUsage().arrayBuffers;
-    for (let at = count; at < count + count / 2; at++) expect(log.take(at, 1, count)).toBe(true);
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(250_000);
-    expect(log.take(2 * count, 1, count)).toBe(false);
-    expect(log.read(2 * count, count)).toEqual({ used: count, remaining: 0, resetMs: 1e9 + 1 - 2 * count });
+    for (let at = 0; at < 64; at++) log.take(at, 1, 64);
+    for (let at = 0; at < 64; at += 2) log.giveBack(at, 1);
+    const before = numbers;
+    for (let at = 64; at < 96; at++) expect(log.take(at, 1, 64)).toBe(true);
+    expect(numbers).toBe(before);
+    expect(log.take(100, 1, 64)).toBe(false);
+    expect(log.read(100, 64)).toEqual({ used: 64, remaining: 0, resetMs: 1e9 + 1 - 100 });
     // Full of what is counted, it doubles.
-    expect(log.take(2 * count, 1, 2 * count)).toBe(true);
-    expect(log.read(2 * count, 2 * count)).toMatchObject({ used: count + 1 });
+    expect(log.take(100, 1, 65)).toBe(true);
+    expect(numbers).toBe(before + 2 * 128);
+    expect(log.read(100, 65)).toEqual({ used: 65, remaining: 0, resetMs: 1e9 + 1 - 100 });
+  });
+
+  it('is as new when all of it is gone, also at times below 0', () => {
+    const log = new AdmissionLog(1_000, 0);
+    for (let at = -1e6; at < 40 - 1e6; at++) log.take(at, 1, 40);
+    for (let i = 0; i < 3; i++) expect(log.read(-9e5, 40)).toEqual({ used: 0, remaining: 40, resetMs: 0 });
+  });
+
+  it('gives back what one entry does not hold from the next, and after the newest from the oldest', () => {
+    const usedAfter = (at: number, cost: number): number[] => {
+      const log = new AdmissionLog(100, 0);
+      for (const time of [10, 20, 30, 40]) log.take(time, 2, 10);
+      log.giveBack(at, cost);
+      return [40, 110, 120, 130, 140].map((now) => log.read(now, 10).used);
+    };
+    expect(usedAfter(20, 3)).toEqual([5, 3, 3, 2, 0]);
+    expect(usedAfter(31, 3)).toEqual([5, 4, 2, 0, 0]);
+    expect(usedAfter(10, 100)).toEqual([0, 0, 0, 0, 0]);
   });
 });
