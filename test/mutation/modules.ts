@@ -53,6 +53,7 @@ const LEFT_OUT = [
   'overload.test.ts',
   'real-traffic.test.ts',
   'recovery.test.ts',
+  'saturation.test.ts',
   'threads.test.ts',
 ];
 
