@@ -56,6 +56,7 @@ export class AdaptiveLimit {
 
   end(startedAt: number, elapsedMs: number, verdict: Verdict): void {
     const isSample = elapsedMs >= 0 && elapsedMs <= MAX_ELAPSED_MS;
+    // Stryker disable next-line StringLiteral: whatever is no verdict is ignored, too
     this.#cohort.end(startedAt, elapsedMs, isSample ? verdict : 'ignored');
     // Until now it was in flight itself.
     if (isSample) this.advance(startedAt + elapsedMs, 1);
@@ -68,6 +69,7 @@ export class AdaptiveLimit {
 
   #look(at: number, inflight: number): boolean {
     const sinceMs = at - this.#lookedAt;
+    // Stryker disable next-line EqualityOperator: never 0 here, the next look being due later
     if (!(sinceMs >= 0)) {
       // Calls that began a little earlier come late; a clock that has been set back does so by more.
       if (sinceMs < -this.#windowMs) this.#startOver(at);

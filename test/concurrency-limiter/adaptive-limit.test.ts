@@ -51,6 +51,14 @@ describe('a limit that adapts', () => {
     expect([told, law.minRttMs]).toEqual([['begin'], 5]);
   });
 
+  it('looks sixteen times a bucket, and once at a time', () => {
+    const { limit } = rig();
+    limit.admit(50, 1);
+    limit.advance(160, 1);
+    limit.end(50, 10, 'success');
+    expect([160, 166.249, 166.25].map((at) => limit.advance(at, 0))).toEqual([false, false, true]);
+  });
+
   it('begins with an answer of long ago, too', () => {
     const { limit, told } = rig();
     limit.admit(1, 1);
