@@ -1,4 +1,4 @@
-/** The host's clock goes back by an hour just as a short outage ends, and later forward by two. */
+/** The host's clock goes back by an hour in the middle of an outage, and in the middle of another one forward by two. */
 import { circuitBreaker, dynamicTimeout, type Policy, pipeline } from 'evenkeel';
 import type { Env, Expectations, Scenario } from 'evenkeel/testing';
 
@@ -39,8 +39,10 @@ export const unprotected: Scenario = {
     workers: 4,
     serviceTimeMs: { distribution: 'exponential', meanMs: 20 },
     schedule: [
-      { atMs: 18_000, outage: 'refuse' },
-      { atMs: 20_000, outage: 'none' },
+      { atMs: 10_000, outage: 'refuse' },
+      { atMs: 22_000, outage: 'none' },
+      { atMs: 30_000, outage: 'refuse' },
+      { atMs: 42_000, outage: 'none' },
     ],
   },
 };
@@ -54,9 +56,19 @@ export default {
 } satisfies Scenario;
 
 export const unprotectedExpectations: Expectations = {
-  goodput: { max: 0, fromMs: 20_000, toMs: 40_000 },
+  goodput: { max: 0, fromMs: 20_000, toMs: 42_000 },
 };
 
 export const expectations: Expectations = {
-  goodputRatio: { min: 0.999, fromMs: 20_000, toMs: 59_000 },
+  // The back-end is down, and the breaker goes on throttling across the step.
+  refusedBy: {
+    circuit_open: [
+      { min: 150, fromMs: 20_000, toMs: 22_000 },
+      { min: 150, fromMs: 40_000, toMs: 42_000 },
+    ],
+  },
+  goodputRatio: [
+    { min: 0.99, fromMs: 24_000, toMs: 30_000 },
+    { min: 0.99, fromMs: 44_000, toMs: 59_000 },
+  ],
 };

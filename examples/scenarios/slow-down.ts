@@ -38,7 +38,7 @@ export const unprotectedExpectations: Expectations = {
 
 export const expectations: Expectations = {
   goodputRatio: [
-    { min: 0.35, fromMs: 20_000, toMs: 40_000 },
+    { min: 0.45, fromMs: 21_000, toMs: 40_000 },
     { min: 0.99, fromMs: 40_000, toMs: 59_000 },
   ],
   timeouts: { max: 0 },

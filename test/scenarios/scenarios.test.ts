@@ -18,6 +18,20 @@ interface Example {
   unprotectedExpectations: Expectations;
 }
 
+/** The same without its policies; undefined where it has none. */
+function bareOf(scenario: Scenario): Scenario | undefined {
+  let removed = 0;
+  const without = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(without);
+    if (typeof value !== 'object' || value === null) return value;
+    if ('pipeline' in value) removed++;
+    const fields = Object.entries(value).filter(([name]) => name !== 'pipeline');
+    return Object.fromEntries(fields.map(([name, field]) => [name, without(field)]));
+  };
+  const bare = without(scenario) as Scenario;
+  return removed > 0 ? bare : undefined;
+}
+
 describe.each(NAMES)('%s', (name) => {
   const load = (): Promise<Example> => import(join(FOLDER, `${name}.ts`));
 
@@ -31,6 +45,15 @@ describe.each(NAMES)('%s', (name) => {
     (await simulate(guarded)).assert(expectations);
     const bare = await simulate(unprotected);
     expect(() => bare.assert(expectations)).toThrow('wanted');
+  });
+
+  it('owes that to its policies', async () => {
+    const { default: guarded, expectations } = await load();
+    const bare = bareOf(guarded);
+    // The sets of the poisoned one are its back-ends.
+    if (bare === undefined) return expect(name).toBe('poisoned-set');
+    const report = await simulate(bare);
+    expect(() => report.assert(expectations)).toThrow('wanted');
   });
 
   it('is on the page, with its picture', async () => {
