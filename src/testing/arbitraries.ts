@@ -1,5 +1,6 @@
 import type * as FastCheck from 'fast-check';
 import type { Tier } from '../core/context.js';
+import { checkNumber, hasMethods, invalid, OptionReader } from '../core/validate.js';
 import type { BurstLoad, OpenLoad } from './scenario.js';
 
 /** fast-check itself, which you pass in: `import fc from 'fast-check'`. */
@@ -36,9 +37,9 @@ export interface ClockStep {
 
 /** Options of {@link outcomeStreams}. */
 export interface OutcomeStreamOptions {
-  /** How many at most, ≥ 1. @default 100 */
+  /** How many at most; whole, 1 to 1_000_000. @default 100 */
   maxLength?: number;
-  /** Longest time to an answer, ms, ≥ 0. @default 1_000 */
+  /** Longest time to an answer, ms, ≥ 0; as all times here at most 1e12. @default 1_000 */
   maxTookMs?: number;
   /** Whether some never answer. @default true */
   hangs?: boolean;
@@ -50,12 +51,61 @@ export interface EventTraceOptions extends OutcomeStreamOptions {
   maxGapMs?: number;
   /** Times between two calls at which something may go wrong, ms: the length of a window, of a bucket. @default none */
   gapsMs?: readonly number[];
-  /** What `ctx.key` may be. @default 'a', 'b', 'c' and none */
+  /** What `ctx.key` may be, one at least. @default 'a', 'b', 'c' and none */
   keys?: readonly (string | undefined)[];
-  /** What `ctx.cost` may be. @default 1 */
+  /** What `ctx.cost` may be, one at least, each ≥ 0. @default 1 */
   costs?: readonly number[];
   /** Whether some callers give up. @default true */
   aborts?: boolean;
+}
+
+/** Of eighths of a ms so many are whole numbers that can be told apart. */
+export const TIME = { min: 0, max: 1e12 };
+
+const METHODS = [
+  'array',
+  'asyncProperty',
+  'boolean',
+  'constant',
+  'constantFrom',
+  'double',
+  'integer',
+  'oneof',
+  'record',
+];
+
+/** Reads the options of what is made with fast-check. */
+export function readWith(fc: FastCheckModule, owner: string, options: unknown): OptionReader {
+  if (!hasMethods(fc, METHODS)) invalid(owner, 'fc', "fast-check, by import fc from 'fast-check'", fc, true);
+  return new OptionReader(owner, options);
+}
+
+function readOutcomes(read: OptionReader): Required<OutcomeStreamOptions> {
+  return {
+    maxLength: read.number('maxLength', 100, { min: 1, max: 1_000_000, integer: true }),
+    maxTookMs: read.number('maxTookMs', 1_000, TIME),
+    hangs: read.boolean('hangs', true),
+  };
+}
+
+/** Options of {@link eventTraces}; `done()` is left to the caller. */
+export function readTrace(read: OptionReader): Required<EventTraceOptions> {
+  const { owner } = read;
+  const given = <T>(option: string, allowed: string, byDefault: T[], check: (one: unknown, at: string) => T): T[] => {
+    const list = read.array(option, allowed) ?? byDefault;
+    if (byDefault.length > 0) checkNumber(owner, `number of ${option}`, list.length, { min: 1 });
+    return list.map((one, i) => check(one, `${option}[${i}]`));
+  };
+  const key = (one: unknown, at: string): string | undefined =>
+    one === undefined || typeof one === 'string' ? one : invalid(owner, at, 'a string or undefined', one, true);
+  return {
+    ...readOutcomes(read),
+    maxGapMs: read.number('maxGapMs', 1_000, TIME),
+    gapsMs: given('gapsMs', 'an array of numbers', [], (one, at) => checkNumber(owner, at, one, TIME)),
+    keys: given('keys', 'an array of strings and undefined', ['a', 'b', 'c', undefined], key),
+    costs: given('costs', 'an array of numbers', [1], (one, at) => checkNumber(owner, at, one, { min: 0 })),
+    aborts: read.boolean('aborts', true),
+  };
 }
 
 /** Times up to `maxMs`, in eighths: exact as sums, and readable in a counterexample. */
@@ -65,12 +115,23 @@ const times = (fc: FastCheckModule, maxMs: number, minMs = 0): FastCheck.Arbitra
 /**
  * Streams of outcomes in runs of one kind, as callees fail and recover: each is as likely to be a long outage as a
  * flapping of single calls.
+ *
+ * @throws TypeError or RangeError for a bad option, as each of these arbitraries.
  */
 export function outcomeStreams(
   fc: FastCheckModule,
   options: OutcomeStreamOptions = {},
 ): FastCheck.Arbitrary<CallOutcome[]> {
-  const { maxLength = 100, maxTookMs = 1_000, hangs = true } = options;
+  const read = readWith(fc, 'outcomeStreams', options);
+  const given = readOutcomes(read);
+  read.done();
+  return outcomesOf(fc, given);
+}
+
+function outcomesOf(
+  fc: FastCheckModule,
+  { maxLength, maxTookMs, hangs }: Required<OutcomeStreamOptions>,
+): FastCheck.Arbitrary<CallOutcome[]> {
   const kinds: CallOutcome['kind'][] = hangs ? ['success', 'failure', 'hang'] : ['success', 'failure'];
   const run = fc.record({
     kind: fc.constantFrom(...kinds),
@@ -88,8 +149,15 @@ export function outcomeStreams(
 
 /** Traces of calls: bursts in one instant, calls at even distances, long silences. */
 export function eventTraces(fc: FastCheckModule, options: EventTraceOptions = {}): FastCheck.Arbitrary<CallEvent[]> {
-  const { maxGapMs = 1_000, gapsMs = [], keys = ['a', 'b', 'c', undefined], costs = [1], aborts = true } = options;
-  const { maxLength = 100, maxTookMs = 1_000 } = options;
+  const read = readWith(fc, 'eventTraces', options);
+  const given = readTrace(read);
+  read.done();
+  return tracesOf(fc, given);
+}
+
+/** {@link eventTraces} of options that have been read. */
+export function tracesOf(fc: FastCheckModule, options: Required<EventTraceOptions>): FastCheck.Arbitrary<CallEvent[]> {
+  const { maxLength, maxTookMs, maxGapMs, gapsMs, keys, costs, aborts } = options;
   const never = fc.constant(undefined);
   const call = fc.record({
     gapMs: fc.oneof(fc.constantFrom(0, ...gapsMs), times(fc, maxGapMs)),
@@ -98,7 +166,7 @@ export function eventTraces(fc: FastCheckModule, options: EventTraceOptions = {}
     cost: fc.constantFrom(...costs),
     abortAfterMs: aborts ? fc.oneof(never, never, times(fc, maxTookMs)) : never,
   });
-  return outcomeStreams(fc, options).chain((outcomes) =>
+  return outcomesOf(fc, options).chain((outcomes) =>
     fc.array(call, { minLength: 1, maxLength }).map((calls) => {
       let atMs = 0;
       return calls.map(({ gapMs, ...rest }, i) => {
@@ -109,12 +177,18 @@ export function eventTraces(fc: FastCheckModule, options: EventTraceOptions = {}
   );
 }
 
-/** Loads for `simulate`: constant, Poisson, steps, ramps and bursts, up to `maxPerSecond` calls a second. */
+/**
+ * Loads for `simulate`: constant, Poisson, steps, ramps and bursts, up to `maxPerSecond` calls a second, 0.001 to 1_000_000,
+ * by default 100; they change in the first `durationMs`, by default 10_000.
+ */
 export function loadShapes(
   fc: FastCheckModule,
   options: { maxPerSecond?: number; durationMs?: number } = {},
 ): FastCheck.Arbitrary<OpenLoad | BurstLoad> {
-  const { maxPerSecond = 100, durationMs = 10_000 } = options;
+  const read = readWith(fc, 'loadShapes', options);
+  const maxPerSecond = read.number('maxPerSecond', 100, { min: 0.001, max: 1_000_000 });
+  const durationMs = read.number('durationMs', 10_000, TIME);
+  read.done();
   const rate = fc.double({ min: 0, max: maxPerSecond, noNaN: true });
   const change = fc.record({
     atMs: times(fc, durationMs),
@@ -134,12 +208,18 @@ export function loadShapes(
   return fc.oneof<FastCheck.Arbitrary<OpenLoad | BurstLoad>[]>(open, bursts);
 }
 
-/** Steps of a broken clock, in order of time: small ones, large ones, forwards and backwards. */
+/**
+ * Steps of a broken clock, in order of time: small ones, large ones up to `maxStepMs`, by default 3_600_000, forwards and
+ * backwards, within `durationMs`, by default 10_000.
+ */
 export function clockSteps(
   fc: FastCheckModule,
   options: { maxStepMs?: number; durationMs?: number } = {},
 ): FastCheck.Arbitrary<ClockStep[]> {
-  const { maxStepMs = 3_600_000, durationMs = 10_000 } = options;
+  const read = readWith(fc, 'clockSteps', options);
+  const maxStepMs = read.number('maxStepMs', 3_600_000, TIME);
+  const durationMs = read.number('durationMs', 10_000, TIME);
+  read.done();
   const step = fc.record({
     atMs: times(fc, durationMs),
     byMs: fc.oneof(times(fc, 10, -10), times(fc, maxStepMs, -maxStepMs)),

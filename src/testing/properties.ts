@@ -1,13 +1,16 @@
 import type * as FastCheck from 'fast-check';
-import { checkNumber } from '../core/validate.js';
+import { invalid, OptionReader } from '../core/validate.js';
 import {
   type CallEvent,
   type CallOutcome,
   type ClockStep,
   clockSteps,
   type EventTraceOptions,
-  eventTraces,
   type FastCheckModule,
+  readTrace,
+  readWith,
+  TIME,
+  tracesOf,
 } from './arbitraries.js';
 import { type PipelineMaker, runTrace, type TraceRun } from './trace-run.js';
 
@@ -24,26 +27,42 @@ export interface PropertyOptions {
 type Property<T> = FastCheck.IAsyncPropertyWithHooks<T>;
 
 const SEEDS = { min: 0, max: 2 ** 31 };
-const settleOf = ({ settleMs = 120_000 }: PropertyOptions): number =>
-  checkNumber('properties', 'settleMs', settleMs, { min: 0 });
+/** More calls than this a run are a mistake in the options, and would not fit into memory. */
+const MAX_CALLS = 1_000_000;
+
+function readRun(read: OptionReader): { make: PipelineMaker; settleMs: number } {
+  const make = read.fn<PipelineMaker>('pipeline');
+  if (make === undefined) invalid(read.owner, 'pipeline', 'a function', make, true);
+  return { make, settleMs: read.number('settleMs', 120_000, TIME) };
+}
+
+function readTraceOf(read: OptionReader, byDefault: EventTraceOptions = {}): Required<EventTraceOptions> {
+  const trace = new OptionReader(`${read.owner}: trace`, read.whatever('trace'), byDefault);
+  const given = readTrace(trace);
+  trace.done();
+  return given;
+}
 
 /**
  * No more than `limit` permits reach the callee in any `windowMs`, (t − windowMs, t], whatever calls come. Check it with
  * `await fc.assert(neverMoreThan(fc, …))`, as each of these. No caller gives up unless `trace` says so: a call that was
  * aborted gives its permit back, though the callee may have got it.
  *
- * @throws TypeError or RangeError unless `limit` and `windowMs` are > 0
+ * @throws TypeError or RangeError for a bad option, as each of these; `limit` and `windowMs` are > 0.
  */
 export function neverMoreThan(
   fc: FastCheckModule,
   options: PropertyOptions & { limit: number; windowMs: number },
 ): Property<[number, CallEvent[]]> {
-  const limit = checkNumber('neverMoreThan', 'limit', options.limit, { above: 0 });
-  const windowMs = checkNumber('neverMoreThan', 'windowMs', options.windowMs, { above: 0 });
-  const gapsMs = [windowMs, windowMs / 2, windowMs / limit, ...(options.trace?.gapsMs ?? [])];
-  const traces = eventTraces(fc, { maxGapMs: windowMs, hangs: false, aborts: false, ...options.trace, gapsMs });
-  return fc.asyncProperty(fc.integer(SEEDS), traces, async (seed, trace) => {
-    const { tries } = await runTrace(options.pipeline, seed, trace, [], settleOf(options));
+  const read = readWith(fc, 'neverMoreThan', options);
+  const { make, settleMs } = readRun(read);
+  const limit = read.number('limit', undefined, { above: 0 });
+  const windowMs = read.number('windowMs', undefined, { above: 0, max: TIME.max });
+  const given = readTraceOf(read, { maxGapMs: windowMs, hangs: false, aborts: false });
+  read.done();
+  const gapsMs = [windowMs, windowMs / 2, windowMs / Math.max(1, limit), ...given.gapsMs];
+  return fc.asyncProperty(fc.integer(SEEDS), tracesOf(fc, { ...given, gapsMs }), async (seed, trace) => {
+    const { tries } = await runTrace(make, seed, trace, [], settleMs);
     const tryAt = (i: number) => tries[i] as (typeof tries)[number];
     let first = 0;
     let used = 0;
@@ -67,14 +86,19 @@ export function permitsConserved(
   fc: FastCheckModule,
   options: PropertyOptions & { inUse?: () => number; steps?: boolean },
 ): Property<[number, CallEvent[], ClockStep[]]> {
-  const steps = options.steps === false ? fc.constant<ClockStep[]>([]) : clockSteps(fc);
-  return fc.asyncProperty(fc.integer(SEEDS), eventTraces(fc, options.trace), steps, async (seed, trace, stepped) => {
+  const read = readWith(fc, 'permitsConserved', options);
+  const { make, settleMs } = readRun(read);
+  const given = readTraceOf(read);
+  const inUse = read.fn<() => number>('inUse');
+  const steps = read.boolean('steps', true) ? clockSteps(fc) : fc.constant<ClockStep[]>([]);
+  read.done();
+  return fc.asyncProperty(fc.integer(SEEDS), tracesOf(fc, given), steps, async (seed, trace, stepped) => {
     // A timer set before a step back is due that much later.
     const backMs = stepped.reduce((sum, { byMs }) => sum + Math.max(0, -byMs), 0);
-    const run = await runTrace(options.pipeline, seed, trace, stepped, settleOf(options) + backMs);
+    const run = await runTrace(make, seed, trace, stepped, settleMs + backMs);
     const left = leftOver(run, trace.length);
-    const inUse = options.inUse?.() ?? 0;
-    if (inUse !== 0) left.push(`inUse() is ${inUse}`);
+    const used = inUse === undefined ? 0 : inUse();
+    if (used !== 0) left.push(`inUse() is ${used}`);
     if (left.length > 0) throw new Error(`left of ${trace.length} calls: ${left.join('; ')}`);
   });
 }
@@ -102,23 +126,36 @@ function leftOver({ ends, clock, listenersLeft, pipeline }: TraceRun, calls: num
 export function recoversWithin(
   fc: FastCheckModule,
   options: Omit<PropertyOptions, 'trace'> & {
+    /** ≥ 0 */
     withinMs: number;
-    /** @default 0.95 */
+    /** > 0 and ≤ 1. @default 0.95 */
     minGoodRatio?: number;
-    /** @default 30_000 */
+    /** ≥ 0. @default 30_000 */
     maxOutageMs?: number;
-    /** Calls a second. @default 20 */
+    /** Calls a second, ≥ 0.001. @default 20 */
     ratePerSecond?: number;
-    /** Of a good call, ms. @default 20 */
+    /** Of a good call, ms, ≥ 0. @default 20 */
     tookMs?: number;
   },
 ): Property<[number, number, CallOutcome['kind']]> {
-  const { withinMs, minGoodRatio = 0.95, maxOutageMs = 30_000, ratePerSecond = 20, tookMs = 20 } = options;
+  const read = readWith(fc, 'recoversWithin', options);
+  const { make, settleMs } = readRun(read);
+  const withinMs = read.number('withinMs', undefined, TIME);
+  const minGoodRatio = read.number('minGoodRatio', 0.95, { above: 0, max: 1 });
+  const maxOutageMs = read.number('maxOutageMs', 30_000, TIME);
+  const ratePerSecond = read.number('ratePerSecond', 20, { min: 0.001 });
+  const tookMs = read.number('tookMs', 20, TIME);
+  read.done();
   const beforeMs = 5_000;
   const watchedMs = Math.max(2_000, 100_000 / ratePerSecond);
+  const longestMs = beforeMs + maxOutageMs + withinMs + watchedMs;
+  if ((longestMs * ratePerSecond) / 1_000 > MAX_CALLS) {
+    const allowed = `so low that a run of ${longestMs} ms makes at most ${MAX_CALLS} calls`;
+    invalid('recoversWithin', 'ratePerSecond', allowed, ratePerSecond);
+  }
   return fc.asyncProperty(
     fc.integer(SEEDS),
-    fc.integer({ min: 0, max: maxOutageMs }),
+    fc.integer({ min: 0, max: Math.floor(maxOutageMs) }),
     fc.constantFrom<CallOutcome['kind']>('failure', 'hang'),
     async (seed, outageMs, kind) => {
       const overMs = beforeMs + outageMs;
@@ -128,7 +165,7 @@ export function recoversWithin(
         const outcome: CallOutcome = { kind: ill ? kind : 'success', tookMs };
         trace.push({ atMs, outcome, key: undefined, tier: 3, cost: 1, abortAfterMs: undefined });
       }
-      const { ends } = await runTrace(options.pipeline, seed, trace, [], settleOf(options));
+      const { ends } = await runTrace(make, seed, trace, [], settleMs);
       const watched = trace.flatMap(({ atMs }, call) => (atMs >= overMs + withinMs ? [ends[call]] : []));
       const good = watched.filter((end) => end?.how === 'value').length;
       if (good < minGoodRatio * watched.length) {
@@ -142,14 +179,20 @@ export function recoversWithin(
 export function boundedAmplification(
   fc: FastCheckModule,
   options: PropertyOptions & {
+    /** ≥ 0 */
     maxRatio: number;
     /** ≥ 0. @default 0 */
     allowance?: number;
   },
 ): Property<[number, CallEvent[]]> {
-  const { maxRatio, allowance = 0 } = options;
-  return fc.asyncProperty(fc.integer(SEEDS), eventTraces(fc, options.trace), async (seed, trace) => {
-    const { tries } = await runTrace(options.pipeline, seed, trace, [], settleOf(options));
+  const read = readWith(fc, 'boundedAmplification', options);
+  const { make, settleMs } = readRun(read);
+  const given = readTraceOf(read);
+  const maxRatio = read.number('maxRatio', undefined, { min: 0 });
+  const allowance = read.number('allowance', 0, { min: 0 });
+  read.done();
+  return fc.asyncProperty(fc.integer(SEEDS), tracesOf(fc, given), async (seed, trace) => {
+    const { tries } = await runTrace(make, seed, trace, [], settleMs);
     const most = maxRatio * trace.length + allowance;
     if (tries.length > most) throw new Error(`${tries.length} tries of ${trace.length} calls, more than ${most}`);
   });

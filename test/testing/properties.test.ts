@@ -159,6 +159,153 @@ describe('boundedAmplification', () => {
   });
 });
 
+describe('bad options', () => {
+  const make = (): ReturnType<typeof pipeline> => pipeline();
+  type Making = (options: never) => unknown;
+  const makers: Record<string, [make: Making, enough: object]> = {
+    neverMoreThan: [(o) => neverMoreThan(fc, o), { pipeline: make, limit: 5, windowMs: 1_000 }],
+    permitsConserved: [(o) => permitsConserved(fc, o), { pipeline: make }],
+    recoversWithin: [(o) => recoversWithin(fc, o), { pipeline: make, withinMs: 1_000 }],
+    boundedAmplification: [(o) => boundedAmplification(fc, o), { pipeline: make, maxRatio: 1 }],
+    eventTraces: [(o) => eventTraces(fc, o), {}],
+    outcomeStreams: [(o) => outcomeStreams(fc, o), {}],
+    loadShapes: [(o) => loadShapes(fc, o), {}],
+    clockSteps: [(o) => clockSteps(fc, o), {}],
+  };
+  const numbers: Record<string, [options: string[], bad: unknown[]]> = {
+    neverMoreThan: [
+      ['limit', 'windowMs'],
+      [undefined, 0, -1],
+    ],
+    recoversWithin: [['withinMs', 'minGoodRatio', 'maxOutageMs', 'ratePerSecond', 'tookMs', 'settleMs'], [-1]],
+    boundedAmplification: [['maxRatio', 'allowance', 'settleMs'], [-1]],
+    eventTraces: [['maxLength', 'maxTookMs', 'maxGapMs'], [-1]],
+    outcomeStreams: [['maxLength', 'maxTookMs'], [-1]],
+    loadShapes: [['maxPerSecond', 'durationMs'], [-1]],
+    clockSteps: [['maxStepMs', 'durationMs'], [-1]],
+  };
+  const cases: [owner: string, option: string, bad: unknown, allowed: RegExp][] = [
+    ...Object.entries(numbers).flatMap(([owner, [options, more]]) =>
+      options.flatMap((option) =>
+        [NaN, Infinity, '5', null, ...more].map((bad): (typeof cases)[number] => [owner, option, bad, /number/]),
+      ),
+    ),
+    ['recoversWithin', 'withinMs', undefined, /number ≥ 0/],
+    ['recoversWithin', 'withinMs', 1e13, /≤ 1000000000000/],
+    ['recoversWithin', 'minGoodRatio', 0, /> 0/],
+    ['recoversWithin', 'minGoodRatio', 1.1, /≤ 1/],
+    ['recoversWithin', 'ratePerSecond', 0, /≥ 0\.001/],
+    ['recoversWithin', 'ratePerSecond', 1e6, /so low that a run of 38000 ms makes at most 1000000 calls/],
+    ['boundedAmplification', 'maxRatio', undefined, /number ≥ 0/],
+    ['permitsConserved', 'inUse', 5, /a function/],
+    ['permitsConserved', 'steps', 'no', /true or false/],
+    ['eventTraces', 'maxLength', 0, /a whole number ≥ 1/],
+    ['eventTraces', 'maxLength', 2.5, /a whole number ≥ 1/],
+    ['eventTraces', 'hangs', 1, /true or false/],
+    ['eventTraces', 'aborts', 1, /true or false/],
+    ['eventTraces', 'keys', 'ab', /an array of strings/],
+    ['eventTraces', 'costs', 5, /an array of numbers/],
+    ['eventTraces', 'gapsMs', 5, /an array of numbers/],
+    ['loadShapes', 'maxPerSecond', 0, /≥ 0\.001/],
+  ];
+  for (const owner of ['neverMoreThan', 'permitsConserved', 'recoversWithin', 'boundedAmplification']) {
+    for (const bad of [undefined, null, 5, pipeline()]) cases.push([owner, 'pipeline', bad, /a function/]);
+  }
+
+  it.each(cases)('%s: %s: %s', (owner, option, bad, allowed) => {
+    const [making, enough] = makers[owner] as (typeof makers)[string];
+    let error: unknown;
+    try {
+      making({ ...enough, [option]: bad } as never);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(['TypeError', 'RangeError']).toContain((error as Error).name);
+    expect(String(error)).toContain(`${owner}: ${option} must be `);
+    expect(String(error)).toMatch(allowed);
+    expect(String(error)).toMatch(/, got [^,]+$/);
+  });
+
+  it.each(Object.entries(makers))(
+    '%s refuses what it does not know, and is made of what is enough',
+    (owner, [making, enough]) => {
+      making(enough as never);
+      expect(() => making({ ...enough, hang: false } as never)).toThrow(`${owner}: unknown option hang; there are `);
+      expect(() => making(5 as never)).toThrow(`${owner}: options must be an object, got 5`);
+    },
+  );
+
+  it('those of trace, and of what is in arrays, by their place', () => {
+    const message = 'trace: unknown option hang; there are maxLength, maxTookMs, hangs';
+    const trace = { hang: false } as never;
+    expect(() => neverMoreThan(fc, { pipeline: make, limit: 1, windowMs: 1, trace })).toThrow(
+      `neverMoreThan: ${message}`,
+    );
+    expect(() => permitsConserved(fc, { pipeline: make, trace })).toThrow(`permitsConserved: ${message}`);
+    expect(() => boundedAmplification(fc, { pipeline: make, maxRatio: 1, trace })).toThrow(message);
+    expect(() => recoversWithin(fc, { pipeline: make, withinMs: 1, trace } as never)).toThrow('unknown option trace');
+    expect(() => permitsConserved(fc, { pipeline: make, trace: 'none' as never })).toThrow(
+      'permitsConserved: trace: options must be an object, got "none"',
+    );
+    expect(() => eventTraces(fc, { keys: [] })).toThrow(
+      'eventTraces: number of keys must be a finite number ≥ 1, got 0',
+    );
+    expect(() => eventTraces(fc, { costs: [] })).toThrow('eventTraces: number of costs must be');
+    expect(() => eventTraces(fc, { costs: [1, -1] })).toThrow(
+      'eventTraces: costs[1] must be a finite number ≥ 0, got -1',
+    );
+    expect(() => eventTraces(fc, { gapsMs: [NaN] })).toThrow('eventTraces: gapsMs[0] must be a finite number ≥ 0');
+    expect(() => eventTraces(fc, { keys: ['a', 5 as never] })).toThrow(
+      'eventTraces: keys[1] must be a string or undefined, got 5',
+    );
+  });
+
+  it('a missing fast-check', () => {
+    const message = "eventTraces: fc must be fast-check, by import fc from 'fast-check', got an object";
+    expect(() => eventTraces({} as never)).toThrow(message);
+    expect(() => neverMoreThan(undefined as never, { pipeline: make, limit: 1, windowMs: 1 })).toThrow(
+      'neverMoreThan: fc must be fast-check',
+    );
+  });
+
+  it('takes what is at the bounds', () => {
+    expect(fc.sample(eventTraces(fc, { maxLength: 1, maxTookMs: 0, maxGapMs: 0, gapsMs: [] }), 3)).toHaveLength(3);
+    expect(fc.sample(clockSteps(fc, { maxStepMs: 0, durationMs: 0 }), 3)).toHaveLength(3);
+    expect(fc.sample(clockSteps(fc, { maxStepMs: 1e12, durationMs: 1e12 }), 3)).toHaveLength(3);
+    for (const maxPerSecond of [0.001, 1e6]) {
+      const loads = fc.sample(loadShapes(fc, { maxPerSecond, durationMs: 0 }), 50);
+      for (const load of loads) if (load.arrivals === 'bursts') expect(load.everyMs).toBeLessThanOrEqual(1e6);
+    }
+  });
+
+  it('an undefined is the default, also in trace', async () => {
+    let [begun, ended, aborted] = [0, 0, 0];
+    const counting: Policy = {
+      name: 'counting',
+      run: (ctx, next) => {
+        begun++;
+        ctx.signal.addEventListener('abort', () => aborted++);
+        return next(ctx).finally(() => ended++);
+      },
+    };
+    const trace = { hangs: undefined, aborts: undefined } as never;
+    await fc.assert(
+      neverMoreThan(fc, { pipeline: () => pipeline(counting), limit: 1e9, windowMs: 1_000, trace }),
+      RUNS,
+    );
+    expect(begun).toBeGreaterThan(100);
+    expect([ended, aborted]).toEqual([begun, 0]);
+  });
+
+  it('an inUse that gives no number is no zero', async () => {
+    const found = await fc.check(
+      permitsConserved(fc, { pipeline: make, inUse: (() => undefined) as never, trace: { hangs: false } }),
+      RUNS,
+    );
+    expect(String(found.errorInstance)).toContain('inUse() is undefined');
+  });
+});
+
 describe('arbitraries', () => {
   it('traces are in order of time, and as asked for', () => {
     const options = { maxLength: 20, keys: ['k'], costs: [2], aborts: false, hangs: false, maxTookMs: 5, gapsMs: [77] };
