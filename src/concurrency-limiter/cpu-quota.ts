@@ -4,9 +4,10 @@ export type ReadText = (path: string) => string | undefined;
 const V2_MOUNTS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'];
 const V1_MOUNTS = ['/sys/fs/cgroup/cpu', '/sys/fs/cgroup/cpu,cpuacct', '/sys/fs/cgroup/cpuacct,cpu'];
 
-/** `quota` microseconds of CPU every `period`; none where either is no positive number, as in `max` and `-1`. */
+/** `quota` microseconds of CPU every `period`; none where that is no positive number, as with `max` and `-1`. */
 function coresOf(quota: string | undefined, period: string | undefined): number {
-  return Number(quota) > 0 && Number(period) > 0 ? Number(quota) / Number(period) : Infinity;
+  const cores = Number(quota) / Number(period);
+  return cores > 0 ? cores : Infinity;
 }
 
 /** `/a/b`, `/a`, and the root, which is all that a container may see of its own path. */
@@ -21,19 +22,17 @@ function upwards(path: string): string[] {
  */
 export function cpuQuota(readText: ReadText): number {
   let cores = Infinity;
-  const words = (path: string): string[] => readText(path)?.trim().split(/\s+/) ?? [];
-  for (const line of (readText('/proc/self/cgroup') ?? '0::/').split('\n')) {
-    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)/.exec(line) ?? [];
+  const lines = (readText('/proc/self/cgroup') ?? '0::/').matchAll(/^\d+:([^:]*):(.*)/gm);
+  for (const [, controllers, path] of lines as Iterable<[string, string, string]>) {
     if (controllers === '') {
       for (const dir of V2_MOUNTS.flatMap((mount) => upwards(path).map((one) => mount + one))) {
-        const [quota, period] = words(`${dir}/cpu.max`);
-        cores = Math.min(cores, coresOf(quota, period ?? '100000'));
+        const words = readText(`${dir}/cpu.max`)?.trim().split(/\s+/);
+        cores = Math.min(cores, coresOf(words?.[0], words?.[1] ?? '100000'));
       }
-    } else if (controllers?.split(',').includes('cpu')) {
+    } else if (controllers.split(',').includes('cpu')) {
       for (const dir of V1_MOUNTS.flatMap((mount) => upwards(path).map((one) => mount + one))) {
-        const [quota] = words(`${dir}/cpu.cfs_quota_us`);
-        const [period] = words(`${dir}/cpu.cfs_period_us`);
-        cores = Math.min(cores, coresOf(quota, period));
+        const quota = coresOf(readText(`${dir}/cpu.cfs_quota_us`), readText(`${dir}/cpu.cfs_period_us`));
+        cores = Math.min(cores, quota);
       }
     }
   }

@@ -275,22 +275,23 @@ describe('fractional quotas', () => {
     expect(cpuQuota(files({ '/proc/self/cgroup': 'v0::/', '/sys/fs/cgroup/cpu.max': '1 2' }))).toBe(Infinity);
   });
 
-  it('nothing to read, or nonsense: none', () => {
+  it.each([
+    '',
+    'max',
+    'max 100000',
+    'max 0',
+    '0 100000',
+    '-1 100000',
+    '0 0',
+    '0 1',
+    '5 -5',
+    '5 0',
+    '5 x',
+    'NaN NaN',
+    '\n\n',
+  ])('nothing to read, or %j: none', (text) => {
     expect(cpuQuota(() => undefined)).toBe(Infinity);
-    for (const text of [
-      '',
-      'max',
-      'max 0',
-      '0 100000',
-      '-1 100000',
-      '-1 -1',
-      '0 1',
-      '5 -5',
-      '5 0',
-      'NaN NaN',
-      '::::',
-      '\n\n',
-    ])
-      expect(cpuQuota(() => text)).toBe(Infinity);
+    expect(cpuQuota(() => text)).toBe(Infinity);
+    expect(cpuQuota(files({ '/sys/fs/cgroup/cpu.max': text }))).toBe(Infinity);
   });
 });

@@ -3,7 +3,7 @@ import { concurrencyLimiter, dynamicTimeout, isRejected, isTimeout, pipeline, ty
 import { manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { steppedClock } from '../simulation/saturated-callee.js';
+import { saturate, steppedClock } from '../simulation/saturated-callee.js';
 
 /** One that has learnt, from calls of 20 ms one after the other, that two may be in flight. */
 function taught(options: Parameters<typeof concurrencyLimiter>[0] = {}) {
@@ -122,6 +122,11 @@ describe('refusals', () => {
     limiter.tryAcquire();
     expect(asked).toBe(before + 1);
   });
+});
+
+it.each([1, 3, 10])('a queue that was there from the start is gone within a window, of %i places', (workers) => {
+  const { limiter } = saturate({ workers, serviceMs: 20, serviceTimes: 'constant', windows: 1 });
+  expect(limiter.snapshot().minRttMs).toBeCloseTo(20, 0);
 });
 
 describe('update', () => {
