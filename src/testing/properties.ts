@@ -16,7 +16,7 @@ import { type PipelineMaker, runTrace, type TraceRun } from './trace-run.js';
 
 /** Options of every ready-made property. */
 export interface PropertyOptions {
-  /** Made anew for each run. Give its policies the clock and the random source. */
+  /** Made anew for each run. Give its policies the clock and the random source: with another clock the property fails. */
   pipeline: PipelineMaker;
   /** What the calls are like. */
   trace?: EventTraceOptions;
@@ -62,7 +62,7 @@ export function neverMoreThan(
   read.done();
   const gapsMs = [windowMs, windowMs / 2, windowMs / Math.max(1, limit), ...given.gapsMs];
   return fc.asyncProperty(fc.integer(SEEDS), tracesOf(fc, { ...given, gapsMs }), async (seed, trace) => {
-    const { tries } = await runTrace(make, seed, trace, [], settleMs);
+    const { tries } = await runTrace(read.owner, make, seed, trace, [], settleMs);
     const tryAt = (i: number) => tries[i] as (typeof tries)[number];
     let first = 0;
     let used = 0;
@@ -95,7 +95,7 @@ export function permitsConserved(
   return fc.asyncProperty(fc.integer(SEEDS), tracesOf(fc, given), steps, async (seed, trace, stepped) => {
     // A timer set before a step back is due that much later.
     const backMs = stepped.reduce((sum, { byMs }) => sum + Math.max(0, -byMs), 0);
-    const run = await runTrace(make, seed, trace, stepped, settleMs + backMs);
+    const run = await runTrace(read.owner, make, seed, trace, stepped, settleMs + backMs);
     const left = leftOver(run, trace.length);
     const used = inUse === undefined ? 0 : inUse();
     if (used !== 0) left.push(`inUse() is ${used}`);
@@ -165,7 +165,7 @@ export function recoversWithin(
         const outcome: CallOutcome = { kind: ill ? kind : 'success', tookMs };
         trace.push({ atMs, outcome, key: undefined, tier: 3, cost: 1, abortAfterMs: undefined });
       }
-      const { ends } = await runTrace(make, seed, trace, [], settleMs);
+      const { ends } = await runTrace(read.owner, make, seed, trace, [], settleMs);
       const watched = trace.flatMap(({ atMs }, call) => (atMs >= overMs + withinMs ? [ends[call]] : []));
       const good = watched.filter((end) => end?.how === 'value').length;
       if (good < minGoodRatio * watched.length) {
@@ -192,7 +192,7 @@ export function boundedAmplification(
   const allowance = read.number('allowance', 0, { min: 0 });
   read.done();
   return fc.asyncProperty(fc.integer(SEEDS), tracesOf(fc, given), async (seed, trace) => {
-    const { tries } = await runTrace(make, seed, trace, [], settleMs);
+    const { tries } = await runTrace(read.owner, make, seed, trace, [], settleMs);
     const most = maxRatio * trace.length + allowance;
     if (tries.length > most) throw new Error(`${tries.length} tries of ${trace.length} calls, more than ${most}`);
   });

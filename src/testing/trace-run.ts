@@ -3,6 +3,7 @@ import { isRejected } from '../core/errors.js';
 import type { Random } from '../core/random.js';
 import type { CallEvent, ClockStep } from './arbitraries.js';
 import { type ManualClock, manualClock } from './clock.js';
+import { inVirtualTime } from './in-virtual-time.js';
 import { seededRandom } from './random.js';
 import type { SimulatedPipeline } from './scenario.js';
 
@@ -40,6 +41,7 @@ function countedSignal(controller: AbortController): { signal: AbortSignal; list
 
 /** Sends a trace through a pipeline in virtual time, and waits `settleMs` for what is under way then. */
 export async function runTrace(
+  owner: string,
   make: PipelineMaker,
   seed: number,
   trace: readonly CallEvent[],
@@ -47,7 +49,7 @@ export async function runTrace(
   settleMs: number,
 ): Promise<TraceRun> {
   const clock = manualClock();
-  const pipeline = make({ clock, random: seededRandom(seed) });
+  const pipeline = inVirtualTime(owner, make({ clock, random: seededRandom(seed) }), clock);
   const run: TraceRun = { clock, pipeline, tries: [], ends: [], listenersLeft: 0 };
   const signals: (() => number)[] = [];
 

@@ -159,6 +159,43 @@ describe('boundedAmplification', () => {
   });
 });
 
+describe('a pipeline that would not see virtual time pass', () => {
+  const properties = (made: unknown): [string, fc.IAsyncPropertyWithHooks<never>][] => {
+    const make = (() => made) as PipelineMaker;
+    return [
+      ['neverMoreThan', neverMoreThan(fc, { pipeline: make, limit: 3, windowMs: 1_000 }) as never],
+      ['permitsConserved', permitsConserved(fc, { pipeline: make, trace: { hangs: false } }) as never],
+      ['recoversWithin', recoversWithin(fc, { pipeline: make, withinMs: 1_000, minGoodRatio: 0.01 }) as never],
+      ['boundedAmplification', boundedAmplification(fc, { pipeline: make, maxRatio: 1 }) as never],
+    ];
+  };
+
+  it('fails, and names the policy', async () => {
+    for (const [owner, property] of properties(pipeline(open(), rateLimiter({ limit: 3, windowMs: 1_000 })))) {
+      const { errorInstance } = await fc.check(property, RUNS);
+      expect(String(errorInstance)).toBe(
+        `TypeError: ${owner}: pipeline: rateLimiter has another clock; give it env.clock`,
+      );
+    }
+  });
+
+  it.each([undefined, null, 5, {}, { policies: [] }, Promise.resolve(pipeline())])('nor does %s', async (junk) => {
+    for (const [owner, property] of properties(junk)) {
+      const { errorInstance } = await fc.check(property, RUNS);
+      expect(String(errorInstance)).toBe(`TypeError: ${owner}: pipeline must return a pipeline`);
+    }
+  });
+
+  it('lives by it where no policy has a clock', async () => {
+    const times = new Set<number>();
+    const make: PipelineMaker = () => pipeline(open('bare', (ctx) => times.add(ctx.startedAt)));
+    const trace = { hangs: false, aborts: false, maxGapMs: 0, gapsMs: [50] };
+    await fc.assert(boundedAmplification(fc, { pipeline: make, maxRatio: 1, trace }), RUNS);
+    expect(times.size).toBeGreaterThan(1);
+    expect([...times].filter((at) => at % 50 !== 0)).toEqual([]);
+  });
+});
+
 describe('bad options', () => {
   const make = (): ReturnType<typeof pipeline> => pipeline();
   type Making = (options: never) => unknown;
