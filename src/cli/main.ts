@@ -6,7 +6,9 @@ run(process.argv.slice(2)).then(
     process.exitCode = exitCode;
   },
   (error: unknown) => {
-    console.error(error);
-    process.exitCode = 1;
+    // Left to Node, which tells the line of a syntax error only then.
+    setImmediate(() => {
+      throw error;
+    });
   },
 );

@@ -1,7 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { accessSync, constants, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Comparison, compareReports, type Report, simulate } from '../testing/index.js';
-import { type Loaded, load, UsageError } from './load.js';
+import { FileError, UsageError, wrongFile } from './errors.js';
+import { type Loaded, load } from './load.js';
 
 const USAGE = `evenkeel plays scenarios in virtual time.
 
@@ -38,7 +40,7 @@ export async function run(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof UsageError) {
       console.error(`evenkeel: ${error.message}`);
-      return 2;
+      return error.exitCode;
     }
     throw error;
   }
@@ -63,15 +65,21 @@ function readArguments(args: readonly string[]): {
 async function simulateOne(files: readonly string[], options: Options): Promise<number> {
   const [file, ...more] = files;
   if (file === undefined || more.length > 0) throw new UsageError(`simulate takes one file, got ${files.length}`);
+  checkOutputs(options);
   const loaded = await load(file);
   const report = await play(loaded, options);
   console.log(report.toText());
   write(options.svg, () => report.toSvg());
   write(options.json, () => `${JSON.stringify(report)}\n`);
-  if (loaded.expectations === undefined) return 0;
+  if (loaded.expectations === undefined) {
+    console.log('\nNo bounds to check.');
+    return 0;
+  }
   try {
     report.assert(loaded.expectations);
   } catch (error) {
+    // Bounds that are wrong in themselves.
+    if (error instanceof TypeError || error instanceof RangeError) throw new FileError(`${file}: ${error.message}`);
     console.error(`\nNot as expected: ${(error as Error).message}`);
     return 1;
   }
@@ -82,6 +90,9 @@ async function simulateOne(files: readonly string[], options: Options): Promise<
 async function compareAll(files: readonly string[], options: Options): Promise<number> {
   if (files.length < 2 || files.length > 5)
     throw new UsageError(`compare takes two to five files, got ${files.length}`);
+  const twice = files.find((file, i) => files.indexOf(file) < i);
+  if (twice !== undefined) throw new UsageError(`compare got ${twice} twice`);
+  checkOutputs(options);
   const reports: Record<string, Report> = {};
   for (const file of files) reports[file] = await play(await load(file), options);
   const comparison: Comparison = compareReports(reports);
@@ -94,21 +105,41 @@ async function compareAll(files: readonly string[], options: Options): Promise<n
 async function play({ spec, scenario }: Loaded, { seed }: Options): Promise<Report> {
   if (seed !== undefined && !/^-?\d+$/.test(seed)) throw new UsageError(`--seed must be a whole number, got ${seed}`);
   const { stderr } = process;
-  const report = await simulate(seed === undefined ? scenario : { ...scenario, seed: Number(seed) }, {
-    // Only where somebody looks: a log would be full of it.
-    onProgress: ({ atMs, durationMs }) => {
-      if (stderr.isTTY) stderr.write(`\r${spec}: ${Math.round((100 * atMs) / durationMs)} %`);
-    },
-  });
-  if (stderr.isTTY) stderr.write('\r\x1b[K');
-  return report;
+  try {
+    return await simulate(seed === undefined ? scenario : { ...scenario, seed: Number(seed) }, {
+      // Only where somebody looks: a log would be full of it.
+      onProgress: ({ atMs, durationMs }) => {
+        if (stderr.isTTY) stderr.write(`\r${spec}: ${Math.round((100 * atMs) / durationMs)} %`);
+      },
+    });
+  } catch (error) {
+    throw wrongFile(spec, error);
+  } finally {
+    if (stderr.isTTY) stderr.write('\r\x1b[K');
+  }
 }
+
+/** Before a long run rather than after it. */
+function checkOutputs({ svg, json }: Options): void {
+  for (const path of [svg, json]) {
+    if (path === undefined) continue;
+    try {
+      accessSync(dirname(path), constants.W_OK);
+    } catch (error) {
+      throw cannotWrite(path, error);
+    }
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw cannotWrite(path, new Error('it is a folder'));
+  }
+}
+
+const cannotWrite = (path: string, error: unknown): UsageError =>
+  new UsageError(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
 
 function write(path: string | undefined, content: () => string): void {
   if (path === undefined) return;
   try {
     writeFileSync(path, content());
   } catch (error) {
-    throw new UsageError(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
+    throw cannotWrite(path, error);
   }
 }

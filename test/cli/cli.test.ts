@@ -1,5 +1,6 @@
 /** The command from within; that the packed one runs is a test of the package. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -58,7 +59,7 @@ describe('simulate', () => {
 
   it('without bounds only tells', async () => {
     const { exitCode, stdout } = await command('simulate', `${SCENARIOS}#free`);
-    expect([exitCode, stdout]).toEqual([0, expect.not.stringContaining('as expected')]);
+    expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/\n\nNo bounds to check\.$/)]);
   });
 
   it('writes a picture and figures, of another seed if asked to', async () => {
@@ -68,8 +69,52 @@ describe('simulate', () => {
     expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({ name: 'guarded', seed: 7 });
   });
 
-  it('passes on what is wrong with the scenario', async () => {
-    await expect(run(['simulate', `${SCENARIOS}#wrong`])).rejects.toThrow('durationMs must be');
+  it('says which file is wrong, and in which line where it is code that throws', async () => {
+    expect(await command('simulate', `${SCENARIOS}#wrong`)).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: `evenkeel: ${SCENARIOS}#wrong: simulate: durationMs must be a finite number > 0, got -1`,
+    });
+    const bounds = await command('simulate', `${SCENARIOS}#odd`);
+    expect([bounds.exitCode, bounds.stderr]).toEqual([
+      1,
+      `evenkeel: ${SCENARIOS}#odd: report.assert: goodputRatio: unknown field least; there are min, max, fromMs, toMs`,
+    ]);
+    const throwing = await command('simulate', `${SCENARIOS}#throwing`);
+    expect(throwing.exitCode).toBe(1);
+    expect(throwing.stderr).toMatch(
+      /^evenkeel: .*scenarios\.mjs#throwing: Error: no pipeline today\n +at .*scenarios\.mjs/,
+    );
+    expect(throwing.stderr).not.toMatch(/node:internal|node_modules/);
+  });
+
+  it('says which file cannot be loaded, and why', async () => {
+    const throwing = file('throwing.mjs', '\nexport default { seed: nothing };');
+    const thrown = await command('simulate', throwing);
+    expect([thrown.exitCode, thrown.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^evenkeel: .*throwing\.mjs: .*nothing is not/),
+    ]);
+    expect(thrown.stderr).toMatch(/throwing\.mjs:2:/);
+    const text = file('text.mjs', "throw 'a text';");
+    expect(await command('simulate', text)).toMatchObject({ exitCode: 1, stderr: `evenkeel: ${text}: 'a text'` });
+  });
+
+  it('notices before the run that nothing can be written', async () => {
+    for (const option of ['--svg', '--json'])
+      for (const [path, reason] of [
+        ['gone/out', 'ENOENT'],
+        [folder, 'it is a folder'],
+      ] as const)
+        for (const files of [
+          ['simulate', SCENARIOS],
+          ['compare', SCENARIOS, `${SCENARIOS}#bare`],
+        ])
+          expect(await command(...files, option, path)).toEqual({
+            exitCode: 2,
+            stdout: '',
+            stderr: expect.stringContaining(`evenkeel: cannot write ${path}: ${reason}`),
+          });
   });
 
   it('says how far it is to somebody who looks, and wipes that away', async () => {
@@ -84,6 +129,8 @@ describe('simulate', () => {
     await run(['simulate', SCENARIOS]);
     expect(written[0]).toMatch(/^\r.*scenarios\.mjs: \d+ %$/);
     expect(written.at(-2)).toBe(`\r${SCENARIOS}: 100 %`);
+    expect(written.at(-1)).toBe('\r\x1b[K');
+    await run(['simulate', `${SCENARIOS}#wrong`]);
     expect(written.at(-1)).toBe('\r\x1b[K');
     written.length = 0;
     stderr.isTTY = false;
@@ -128,10 +175,83 @@ describe('a TypeScript file', () => {
       stdout: '',
       stderr: expect.stringMatching(/^evenkeel: .*scenario\.ts is TypeScript, .*npm install -D tsx/),
     });
-    file('typed/node_modules/tsx/package.json', '{ "name": "tsx", "exports": { "./esm": "./esm.mjs" } }');
-    file('typed/node_modules/tsx/esm.mjs', 'globalThis.tsxWasLoaded = true;');
+    file('typed/node_modules/tsx/package.json', '{ "name": "tsx", "exports": "./loader.mjs" }');
+    file('typed/node_modules/tsx/loader.mjs', 'globalThis.tsxWasLoaded = true;');
     expect(await command('simulate', path)).toMatchObject({ exitCode: 0, stderr: '' });
     expect(globalThis).toHaveProperty('tsxWasLoaded', true);
+  });
+});
+
+// What imports in here is not Node itself.
+describe('in a process of its own', () => {
+  /** With the hooks for modules alone, so that the command itself has to bring those for CommonJS. */
+  function evenkeel(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+    const main = join(import.meta.dirname, '../../src/cli/main.ts');
+    const tsx = import.meta.resolve('tsx/esm');
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', tsx, main, ...args], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    return { status, stdout, stderr };
+  }
+
+  const SCENARIO = `{ seed: 1, durationMs: 1_000, load: { arrivals: 'constant', ratePerSecond: 10 },
+    backend: { serviceTimeMs: 20 } }`;
+
+  it('reads TypeScript in a package that is not of type module, with the real tsx', () => {
+    file('plain/package.json', '{ "type": "commonjs" }');
+    mkdirSync(join(folder, 'plain/node_modules'), { recursive: true });
+    symlinkSync(
+      join(import.meta.dirname, '../../node_modules/tsx'),
+      join(folder, 'plain/node_modules/tsx'),
+      'junction',
+    );
+    const scenario = SCENARIO.replace('1_000', '1_000 as number');
+    file(
+      'plain/scenario.ts',
+      `export default ${scenario};
+      export const expectations: object = { offered: { min: 1 } };
+      export const bare = ${scenario};`,
+    );
+    const good = { status: 0, stdout: expect.stringMatching(/\n\nAll as expected\.\n$/), stderr: '' };
+    expect(evenkeel('simulate', 'plain/scenario.ts')).toEqual(good);
+    expect(evenkeel('simulate', 'plain/scenario.ts#bare')).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it.each([
+    ['exports.default = $; exports.expectations = { goodput: { min: 1 } };', '', 'All as expected.\n'],
+    ['module.exports = $;', '', 'No bounds to check.\n'],
+    ['module.exports = { bare: $, bareExpectations: { goodput: { min: 1 } } };', '#bare', 'All as expected.\n'],
+  ])('reads CommonJS: %s', (text, name, said) => {
+    file('common.cjs', text.replace('$', SCENARIO));
+    expect(evenkeel('simulate', `common.cjs${name}`)).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(new RegExp(`\n\n${said}$`)),
+      stderr: '',
+    });
+  });
+
+  it('takes a # in the name of a folder for what it is', () => {
+    file('d#1/a.mjs', `export const bare = ${SCENARIO};`);
+    expect(evenkeel('simulate', 'd#1/a.mjs#bare')).toMatchObject({ status: 0, stderr: '' });
+    expect(evenkeel('simulate', 'd#1/a.mjs').stderr).toBe(
+      'evenkeel: d#1/a.mjs has no scenario as its default export; it exports bare\n',
+    );
+  });
+
+  it('tells the line of a syntax error, and what to do about a module that is taken for CommonJS', () => {
+    file('wrong.mjs', 'export const a = 1;\nexport default { seed: 1, ;');
+    expect(evenkeel('simulate', 'wrong.mjs')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/wrong\.mjs:2\nexport default \{ seed: 1, ;\n +\^\n[\s\S]*SyntaxError/),
+    });
+    file('wrong.cjs', '\nexport default { seed: 1 };');
+    expect(evenkeel('simulate', 'wrong.cjs')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(
+        /evenkeel: wrong\.cjs: .*wrong\.cjs:2\n[\s\S]*SyntaxError: .*\n.*\.mts or \.mjs, or put "type": "module"/,
+      ),
+    });
   });
 });
 
@@ -148,6 +268,7 @@ describe('is told what is wrong, without a stack trace:', () => {
     [['simulate', SCENARIOS, '--svg', 'gone/out.svg'], 'evenkeel: cannot write gone/out.svg: ENOENT'],
     [['simulate', SCENARIOS, '--png', 'x'], "Unknown option '--png'"],
     [['compare', SCENARIOS], 'compare takes two to five files, got 1'],
+    [['compare', SCENARIOS, 'b', SCENARIOS], `evenkeel: compare got ${SCENARIOS} twice`],
     [['compare', ...'123456'], 'compare takes two to five files, got 6'],
   ])('%j', async (args, message) => {
     expect(await command(...args)).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(message) });
@@ -179,7 +300,7 @@ describe('the process', () => {
       '1 and the error, when the scenario is wrong',
       `simulate ${SCENARIOS}#wrong`,
       1,
-      /RangeError: .*durationMs must be/,
+      /^evenkeel: .*#wrong: simulate: durationMs must be/,
     ],
   ])('has %s', async (_, line, exitCode, message) => {
     process.argv = ['node', 'evenkeel', ...line.split(' ')];

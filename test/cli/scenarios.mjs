@@ -8,6 +8,16 @@ export const bareExpectations = { goodputRatio: { min: 0.9 } };
 export const free = bare;
 
 export const wrong = { ...bare, durationMs: -1 };
+export const odd = bare;
+export const oddExpectations = { goodputRatio: { least: 0.9 } };
+export const throwing = {
+  ...bare,
+  client: {
+    pipeline: () => {
+      throw new Error('no pipeline today');
+    },
+  },
+};
 export const seven = 7;
 
 const client = { pipeline: ({ clock, random }) => pipeline(circuitBreaker({ clock, random, k: 1.1 })) };
