@@ -43,12 +43,14 @@ export class Estimate {
 
   /** Takes `measured` if it is lower and a surprise; returns whether it is. */
   lowerTo(measured: number, error: number): boolean {
+    // Stryker disable next-line EqualityOperator: the same is no surprise
     const isLower = measured < this.value && this.#isSurprise(measured, error);
     if (isLower) this.set(measured, error);
     return isLower;
   }
 
   #isSurprise(measured: number, error: number): boolean {
+    // Stryker disable next-line EqualityOperator: nobody measures to the last bit
     return Math.abs(Math.log(measured / this.value)) > SURPRISE * Math.sqrt(this.#variance + error * error) + 1e-9;
   }
 }

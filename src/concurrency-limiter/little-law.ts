@@ -59,6 +59,7 @@ export class LittleLaw {
   #throughput = new Estimate();
   /** Response time without a queue, ms. */
   #minRtt = new Estimate();
+  // Stryker disable next-line BooleanLiteral: `begin` sets it before it is asked for
   #draining = false;
   #boost = 1;
   #successRatio = 1;
@@ -148,15 +149,20 @@ export class LittleLaw {
     this.#drainedAt = at;
     this.#drainedThroughput = throughput;
     // Slower although fewer are in flight: the callee is changing under our eyes. Look again.
+    // Stryker disable next-line EqualityOperator: nobody measures to the last bit
     const isUpset = Math.log(rttMs / this.#cruiseRttMs) > GROWTH - 1 + 3 * error;
     if (isUpset || droppedRatio > 0) {
       this.#back(keptOf(droppedRatio), error);
       return;
     }
     // As many answers as with more in flight: there still is a queue, and rttMs is only an upper bound of minRtt.
-    const isQueueing = inflight > 1 && Math.log(inflight / rttMs / throughput) > -this.#settings.drainRatio / 2;
+    const isQueueing =
+      inflight > 1 &&
+      // Stryker disable next-line EqualityOperator: nobody measures to the last bit
+      Math.log(inflight / rttMs / throughput) > -this.#settings.drainRatio / 2;
     // Then the next one may come soon, whatever it costs.
     if (isQueueing) this.#drainMs = 0;
+    // Stryker disable next-line EqualityOperator: the same says nothing new
     if (!isQueueing || rttMs < this.minRttMs) this.#minRtt.learn(rttMs, error, this.#matters);
     if (isQueueing && this.limit > this.#drainFloor && error < EXACT_RATIO) this.#setDrainLimit(inflight / 2);
     else this.#cruise();
@@ -168,7 +174,9 @@ export class LittleLaw {
       this.#back(keptOf(droppedRatio), error);
       return;
     }
+    // Stryker disable next-line EqualityOperator: the same says nothing new
     if (rttMs < this.minRttMs || !this.#minRtt.isWithin(error)) this.#minRtt.learn(rttMs, error, 0);
+    // Stryker disable next-line EqualityOperator: the same says nothing new
     if (throughput > this.#throughput.value) this.#throughput.learn(throughput, error, this.#matters);
     this.#back(1, error);
   }

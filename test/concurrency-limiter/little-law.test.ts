@@ -348,6 +348,16 @@ describe('what the law makes of a measurement', () => {
     expect(Math.log(law.capacity / before) / Math.log(1.1)).toBeCloseTo(1 / (1 + 0.01 / matters ** 2), 2);
   });
 
+  it('is as sure of the throughput after little traffic as before', () => {
+    const { law, learn, drained } = saturated(100, 20);
+    drained();
+    learn();
+    learn({ limited: false, rttMs: 20, throughput: 1, error: 0.5 });
+    const before = law.capacity;
+    learn({ error: 0.1, rttMs: (20 * law.limit) / 100 / 1.1 });
+    expect(Math.log(law.capacity / before) / Math.log(1.1)).toBeCloseTo(1 / (1 + 0.01 / 0.06 ** 2), 2);
+  });
+
   it('begins as if for the first time after it has forgotten', () => {
     const { law, begin, learn, drained, callee } = saturated(100, 20);
     drained();
