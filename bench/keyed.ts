@@ -1,12 +1,25 @@
 /**
- * `npx tsx --expose-gc bench/keyed.ts`: what a million keys take of memory, ours and express-rate-limit's, and the longest
+ * `npm run bench:memory`: what a million keys take of memory, ours and express-rate-limit's, and the longest
  * that a single call of ours takes while keys are invented. Each call's time is the least of several runs that do the very
  * same, so that what is left of pauses is our own.
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { keyedRateLimiter } from 'evenkeel';
 import { seededRandom } from 'evenkeel/testing';
 import { MemoryStore, type Options } from 'express-rate-limit';
+import { resultsDir } from './build.js';
 
+export interface MemoryRun {
+  startedAt: string;
+  bytesAKey: number;
+  /** Of express-rate-limit's store. */
+  peerBytesAKey: number;
+  /** The longest of our calls while keys are invented. */
+  longestUs: number;
+}
+
+const startedAt = new Date().toISOString();
 const KEYS = 1_000_000;
 const RUNS = 7;
 
@@ -65,7 +78,9 @@ const [a, b] = [await ours(keys), await theirs(keys)];
 console.log(`bytes a key: evenkeel ${a.toFixed(1)}, express-rate-limit ${b.toFixed(1)}, ratio ${(a / b).toFixed(3)}`);
 // Twice the table: every slot is replaced, some twice, and two epochs end.
 const invented = Array.from({ length: 2 * KEYS }, (_, i) => `invented-${i}`);
-console.log(
-  `longest call while ${invented.length} keys are invented: ${(longestCallMs(keys, invented) * 1e3).toFixed(1)} µs`,
-);
+const longestUs = longestCallMs(keys, invented) * 1e3;
+console.log(`longest call while ${invented.length} keys are invented: ${longestUs.toFixed(1)} µs`);
+const result: MemoryRun = { startedAt, bytesAKey: a, peerBytesAKey: b, longestUs };
+mkdirSync(resultsDir, { recursive: true });
+writeFileSync(join(resultsDir, 'memory.json'), `${JSON.stringify(result, null, 2)}\n`);
 process.exit(0);

@@ -13,6 +13,7 @@ import {
 } from './results.js';
 import { median, spreadRatio } from './stats.js';
 import { type Verdict, verdicts } from './targets.js';
+import { type TargetRow, verdictText } from './verdict.js';
 
 export const figure = (value: number): string =>
   Number.isInteger(value) ? value.toLocaleString('en') : value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
@@ -46,14 +47,20 @@ export const machineText = ({ cpu, cores, node, platform }: Machine): string =>
 /** Doubts as paragraphs. */
 export const warnings = (doubts: readonly string[]): string[] => doubts.map((doubt) => `**${doubt}**`);
 
-const verdictText = ({ missedByRatio }: Verdict): string =>
-  missedByRatio <= 0 ? 'met' : `missed by ${Math.ceil(missedByRatio * 100)} %`;
-
 function targetRow(verdict: Verdict): string[] {
   const { target, measured, least, most } = verdict;
   const range = least === most ? '' : `${figure(least)} … ${figure(most)}`;
-  return [target.path, target.text, figure(measured), range, verdictText(verdict)];
+  return [target.path, target.text, figure(measured), range, verdictText(verdict.missedByRatio)];
 }
+
+/** What this run says of the targets. */
+export const targetRows = (run: Run): TargetRow[] =>
+  verdicts(run).map(({ target, measured, missedByRatio }) => [
+    target.path,
+    target.text,
+    figure(measured),
+    verdictText(missedByRatio),
+  ]);
 
 export function markdown(run: Run): string {
   const peers = Object.entries(run.peers).map(([name, version]) => `${name} ${version}`);

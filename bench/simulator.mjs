@@ -1,10 +1,12 @@
 /**
- * How fast the simulator is, and whether its memory grows: `npm run build && node --expose-gc bench/simulator.mjs [hours]`.
- * 100 calls a second; the aim is 1,000 times real time.
+ * `npm run bench:simulator [-- hours]`: how fast the simulator is, and whether its memory grows. 100 calls a second; the aim is
+ * 1,000 times real time.
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { circuitBreaker, deadline, dynamicTimeout, pipeline } from 'evenkeel';
 import { simulate } from 'evenkeel/testing';
 
+const startedAt = new Date().toISOString();
 const hours = Number(process.argv[2] ?? 1);
 const guard = ({ clock, random }) =>
   pipeline(circuitBreaker({ clock, random }), dynamicTimeout({ limitMs: 250, maxMs: 1_000, clock }));
@@ -18,6 +20,7 @@ const scenarios = {
   },
 };
 
+const runs = [];
 for (const [name, scenario] of Object.entries(scenarios)) {
   const heapsMb = [];
   const startedAt = performance.now();
@@ -35,7 +38,12 @@ for (const [name, scenario] of Object.entries(scenarios)) {
   const seconds = (performance.now() - startedAt) / 1_000;
   // Where others use the machine too, the time of the processor says more.
   const { user, system } = process.cpuUsage(cpuBefore);
-  const times = (sec) => Math.round((hours * 3_600) / sec).toLocaleString('en');
-  console.log(`${name}: ${times(seconds)} × real time, ${times((user + system) / 1e6)} × by processor time`);
+  const times = (sec) => Math.round((hours * 3_600) / sec);
+  const [byTime, byCpu] = [times(seconds), times((user + system) / 1e6)];
+  runs.push({ name, hours, times: byTime, timesByCpu: byCpu, heapsMb });
+  console.log(`${name}: ${byTime.toLocaleString('en')} × real time, ${byCpu.toLocaleString('en')} × by processor time`);
   console.log(`  heap, MB, every tenth of the run: ${heapsMb.join(' ')}`);
 }
+const results = new URL('results/', import.meta.url);
+mkdirSync(results, { recursive: true });
+writeFileSync(new URL('simulator.json', results), `${JSON.stringify({ startedAt, runs }, null, 2)}\n`);

@@ -1,6 +1,7 @@
 /** The figures that the library set out to reach. */
 import { bestPeer, find, type Run, ratios } from './results.js';
 import { median } from './stats.js';
+import { missedAtLeast, missedAtMost } from './verdict.js';
 
 export interface Target {
   path: string;
@@ -145,7 +146,7 @@ export function verdicts(run: Run): Verdict[] {
     const figures = target.measure(run);
     if (figures === undefined) return [];
     const measured = median(figures);
-    const missedByRatio = (target.isAtMost ? measured / target.bound : target.bound / measured) - 1;
+    const missedByRatio = (target.isAtMost ? missedAtMost : missedAtLeast)(measured, target.bound);
     return { target, measured, least: Math.min(...figures), most: Math.max(...figures), missedByRatio };
   });
 }

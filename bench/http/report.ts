@@ -1,6 +1,7 @@
 import { figure, machineText, table, warnings } from '../report.js';
 import { type Machine, machineDoubts } from '../results.js';
 import { median, quartiles, spreadRatio } from '../stats.js';
+import { missedAtLeast, missedAtMost, type TargetRow, verdictText } from '../verdict.js';
 import type { Tally } from './clients.js';
 import type { Guard } from './server.js';
 
@@ -94,6 +95,30 @@ function overloadRow(rounds: readonly OverloadRound[], guard: 'bare' | 'guarded'
     perSecond((tally) => tally.late + tally.failed),
     whole(median(rounds.flatMap((one) => one[guard].tookMs))),
     percent(median(goodputRatios(rounds, guard))),
+  ];
+}
+
+/** What the guard may cost, and what it has to save. */
+const MAX_LOST = 0.03;
+const MIN_GOODPUT = 0.9;
+
+/** What this run says of the targets. */
+export function httpTargetRows({ throughput, overload }: HttpRun): TargetRow[] {
+  const lost = median(costs(throughput, 'guarded').throughput);
+  const goodput = median(goodputRatios(overload, 'guarded'));
+  return [
+    [
+      'server, five policies around a request to an upstream',
+      `≤ ${percent(MAX_LOST)} of throughput`,
+      percent(lost),
+      verdictText(missedAtMost(lost, MAX_LOST)),
+    ],
+    [
+      `server in 3 × overload (bare: ${percent(median(goodputRatios(overload, 'bare')))})`,
+      `≥ ${percent(MIN_GOODPUT)} of capacity answered in time`,
+      percent(goodput),
+      verdictText(missedAtLeast(goodput, MIN_GOODPUT)),
+    ],
   ];
 }
 

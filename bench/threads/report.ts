@@ -1,6 +1,7 @@
 import { figure, machineText, table, warnings } from '../report.js';
 import { type Machine, machineDoubts } from '../results.js';
 import { median } from '../stats.js';
+import { missedAtLeast, missedAtMost, type TargetRow, verdictText } from '../verdict.js';
 import type { Idle, Latency, Throughput } from './case.js';
 import { isPosted, WAYS } from './ways.js';
 
@@ -103,12 +104,14 @@ const openLoopTable = (figures: Figures): string =>
       .map((name) => [name, micros(figures.latencyUs(name, 'p50Us')), micros(figures.latencyUs(name, 'p99Us'))]),
   );
 
-function atLeast(path: string, target: number, beside: string, measured: number): string[] {
-  const verdict = measured >= target ? 'met' : `missed by ${Math.ceil((1 - measured / target) * 100)} %`;
-  return [path, `≥ ${target} × ${beside}`, `${figure(measured)} ×`, verdict];
-}
+const atLeast = (path: string, target: number, beside: string, measured: number): TargetRow => [
+  path,
+  `≥ ${target} × ${beside}`,
+  `${figure(measured)} ×`,
+  verdictText(missedAtLeast(measured, target)),
+];
 
-function besidePosted(figures: Figures, peer: string, among: string[]): string[][] {
+function besidePosted(figures: Figures, peer: string, among: string[]): TargetRow[] {
   const times = (name: string, bytes: number): number =>
     ratio(figures.perSecond(name, bytes), figures.perSecond(figures.fastest(bytes, among), bytes));
   const cpuTimes = ratio(figures.cpuNs(figures.leastCpu(64, among), 64), figures.cpuNs(RING, 64));
@@ -120,18 +123,18 @@ function besidePosted(figures: Figures, peer: string, among: string[]): string[]
   ];
 }
 
-const besidePeer = (figures: Figures, path: string, bytes: number, target: number): string[] =>
+const besidePeer = (figures: Figures, path: string, bytes: number, target: number): TargetRow =>
   atLeast(path, target, PEER, ratio(figures.perSecond(RING, bytes), figures.perSecond(PEER, bytes)));
 
-function latencyRow(figures: Figures, what: keyof Latency, label: string): string[] {
+function latencyRow(figures: Figures, what: keyof Latency, label: string): TargetRow {
   const peers = figures.names('open loop').filter(isPosted);
   const ours = figures.latencyUs(RING, what);
   const peer = Math.min(...peers.map((name) => figures.latencyUs(name, what)));
-  const verdict = ours <= peer ? 'met' : `missed by ${Math.ceil((ours / peer - 1) * 100)} %`;
-  return [`open loop, ${label}`, 'no more than postMessage', `${Math.round(ours)} to ${micros(peer)}`, verdict];
+  const verdict = verdictText(missedAtMost(ours, peer));
+  return [`open loop, ${label}`, 'no more than `postMessage`', `${Math.round(ours)} to ${micros(peer)}`, verdict];
 }
 
-function idleRow(figures: Figures): string[] {
+function idleRow(figures: Figures): TargetRow {
   const idles = figures.of<Idle>('idle', 'evenkeel');
   const cpuRatio = median(idles.map((one) => one.cpuRatio));
   const wakeUps = median(idles.map((one) => one.wakeUps));
@@ -139,7 +142,7 @@ function idleRow(figures: Figures): string[] {
   return ['idle', '0 wake-ups, < 1 % CPU', `${wakeUps}, ${percent(cpuRatio)}`, verdict];
 }
 
-function sharesRow(figures: Figures): string[] {
+function sharesRow(figures: Figures): TargetRow {
   const shares = [RING, BATCH].map((name) => figures.leastShares(name));
   const usual = Math.min(...shares.map(median));
   const worst = Math.min(...shares.flat());
@@ -147,22 +150,23 @@ function sharesRow(figures: Figures): string[] {
   return ['two readers, the lesser share', '≥ 35 %', `${percent(usual)}, at worst ${percent(worst)}`, verdict];
 }
 
-const targetsTable = (figures: Figures): string =>
-  table(
-    ['path', 'target', 'measured', 'verdict'],
-    [
-      ...besidePosted(figures, 'the best `postMessage`', single),
-      ...besidePosted(figures, 'the best `postMessage`, also of 32 messages', posted),
-      besidePeer(figures, '64 B', 64, 3),
-      besidePeer(figures, '1 KiB', 1_024, 10),
-      latencyRow(figures, 'p50Us', 'p50'),
-      latencyRow(figures, 'p99Us', 'p99'),
-      idleRow(figures),
-      sharesRow(figures),
-    ],
-  );
+/** What this run says of the targets. */
+export function ringTargetRows({ cases }: RingRun): TargetRow[] {
+  const figures = new Figures(cases);
+  return [
+    ...besidePosted(figures, 'the best `postMessage`', single),
+    ...besidePosted(figures, 'the best `postMessage`, also of 32 messages', posted),
+    besidePeer(figures, '64 B', 64, 3),
+    besidePeer(figures, '1 KiB', 1_024, 10),
+    latencyRow(figures, 'p50Us', 'p50'),
+    latencyRow(figures, 'p99Us', 'p99'),
+    idleRow(figures),
+    sharesRow(figures),
+  ];
+}
 
-export function ringMarkdown({ startedAt, machine, cases }: RingRun): string {
+export function ringMarkdown(run: RingRun): string {
+  const { startedAt, machine, cases } = run;
   const figures = new Figures(cases);
   return [
     `${startedAt.slice(0, 10)}, ${machineText(machine)}; medians of ${cases[0]?.rounds.length} rounds.`,
@@ -170,6 +174,6 @@ export function ringMarkdown({ startedAt, machine, cases }: RingRun): string {
     ...SIZES.map((bytes) => throughputTable(figures, bytes)),
     twoReadersTable(figures),
     openLoopTable(figures),
-    targetsTable(figures),
+    table(['path', 'target', 'measured', 'verdict'], ringTargetRows(run)),
   ].join('\n\n');
 }
