@@ -522,6 +522,63 @@ describe('a call', () => {
   });
 });
 
+describe('bytes', () => {
+  it('of the longest message and the longest answer come through, and are nobody else’s', async () => {
+    const sets = open({ messageBytes: 40, replyBytes: 16 });
+    const longest = Uint8Array.from({ length: 40 }, (_, i) => i);
+    const answer = sets.call(longest);
+    longest[0] = 99;
+    const read = new Uint8Array(100);
+    const length = ringReader(worker(0).connection.requests, { id: 0 }).tryRead(read);
+    expect([...read.subarray(REQUEST_HEADER_BYTES, length)]).toEqual(Array.from({ length: 40 }, (_, i) => i));
+    const bytes = Uint8Array.from({ length: 16 }, (_, i) => 100 + i);
+    worker(0).reply(0, Answer.VALUE, bytes);
+    await clock.advance(100);
+    expect(await answer).toEqual(bytes);
+    expect((await answer).buffer.byteLength).toBe(16);
+  });
+
+  it('that are none, or no call, are refused with nothing done', async () => {
+    const sets = open({
+      messageBytes: 4,
+      sets: { a: { workers: 1 }, b: { workers: 1 } },
+      route: ([first]) => first as number,
+    });
+    const errorOf = (...args: unknown[]): Promise<string> =>
+      sets.call(...(args as Parameters<Sets['call']>)).then(
+        () => 'none',
+        (error) => String(error),
+      );
+    expect(await errorOf('x')).toBe('TypeError: call: message must be a Uint8Array, got "x"');
+    expect(await errorOf(new Uint8Array(5))).toBe('RangeError: call: message.length must be ≤ messageBytes, 4, got 5');
+    for (const timeoutMs of [NaN, 0, -1]) {
+      expect(await errorOf(message(0), { timeoutMs })).toBe(
+        `RangeError: call: timeoutMs must be a number > 0, got ${timeoutMs}`,
+      );
+    }
+    expect(await errorOf(message(0), { timeoutMs: '5' })).toContain('TypeError: call: timeoutMs must be a number > 0');
+    expect(await errorOf(message(0), { signal: null })).toBe(
+      'TypeError: call: signal must be an AbortSignal, got null',
+    );
+    expect(await errorOf(message(0), { signal: {} })).toContain('TypeError: call: signal must be an AbortSignal');
+    expect(await errorOf(message(7))).toBe(
+      "RangeError: createSets: route must be a function that returns one of 'a', 'b', got 7",
+    );
+    expect(await errorOf(message(7), { signal: AbortSignal.abort('before') })).toBe('before');
+    expect(sets.snapshot()).toEqual({ a: { ...NOTHING }, b: { ...NOTHING } });
+  });
+
+  it('go to the set that the route names', async () => {
+    const sets = open({ sets: 3, route: ([first]) => first as number });
+    for (const set of [2, 0, 2]) void sets.call(message(set)).catch(() => {});
+    expect(Object.entries(sets.snapshot()).map(([name, { queued }]) => [name, queued])).toEqual([
+      ['0', 1],
+      ['1', 0],
+      ['2', 2],
+    ]);
+  });
+});
+
 describe('a message whose worker dies', () => {
   const phases: [string, (dying: PlayedWorker) => void, number][] = [
     ['before it has named it', (dying) => void dying.claim(), 0],
@@ -740,6 +797,19 @@ describe('close', () => {
     expect([worker(0).terminations, clock.now(), clock.waiting]).toEqual([1, 1_000, 0]);
     worker(0).exit();
     await closed;
+  });
+
+  it('may be asked for twice', async () => {
+    const sets = open();
+    const last = call(sets);
+    const closed = [sets.close(), sets.close()];
+    await heard();
+    expect(worker(0).terminations).toBe(0);
+    worker(0).serve(1);
+    await clock.advance(100);
+    worker(0).exit();
+    await Promise.all(closed);
+    expect([last.fate, clock.waiting]).toEqual(['answer 1', 0]);
   });
 
   it('ends the workers with the last call', async () => {

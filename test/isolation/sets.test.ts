@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { isMessageLost, type Sets, type SetsOptions } from 'evenkeel/isolation';
 import { describe, expect, it } from 'vitest';
 import { builtWorker } from './build.js';
@@ -7,6 +8,13 @@ import { events, fate, message, openSets, total } from './open.js';
 
 const worker = builtWorker(join(import.meta.dirname, 'work.ts'));
 const open = (options?: Partial<SetsOptions>): Sets => openSets(worker.url(), options);
+
+describe('createSets', () => {
+  it('takes the path of its worker too', async () => {
+    const sets = open({ worker: fileURLToPath(worker.url()) });
+    expect(await fate(sets.call(message(0, 7)))).toBe('answer 0,7');
+  });
+});
 
 describe('a call', () => {
   it('is answered by a worker, later if it takes its time', async () => {
