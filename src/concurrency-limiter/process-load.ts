@@ -53,12 +53,14 @@ const builtin = <N extends keyof NodeModules>(name: N): NodeModules[N] | undefin
   host.process?.getBuiltinModule?.(name) as NodeModules[N] | undefined;
 
 const readText: ReadText = (path) => {
+  let text: string | undefined;
   try {
-    return builtin('node:fs')?.readFileSync(path, 'utf8');
+    // Stryker disable next-line OptionalChaining: to fail would be caught
+    text = builtin('node:fs')?.readFileSync(path, 'utf8');
   } catch {
     // No such file: this host has another version of control groups, or none.
-    return undefined;
   }
+  return text;
 };
 
 const HOST_SOURCES: Required<LoadSources> = {
@@ -76,6 +78,7 @@ const HOST_SOURCES: Required<LoadSources> = {
 const UNTOLD = { active: NaN, idle: NaN };
 
 /** NaN, of what the host does not tell, is 0. */
+// Stryker disable next-line EqualityOperator: 0 is 0
 const between0and1 = (value: number): number => (value > 0 ? Math.min(1, value) : 0);
 
 class ProcessLoad {
@@ -88,7 +91,7 @@ class ProcessLoad {
   #eventLoop = UNTOLD;
   #cpuMs = NaN;
   #cores = NaN;
-  #coresAt = -Infinity;
+  #coresAt = Infinity;
   #averaging = false;
 
   constructor(options: ProcessLoadOptions | undefined) {

@@ -67,6 +67,18 @@ it('reads a quota anew once a minute, as containers are resized', () => {
   expect(at(61_000)).toBe(0.5);
 });
 
+it('asks for the cores when it first needs them, and not again for the same moment', () => {
+  const clock = steppedClock();
+  const asked: number[] = [];
+  const load = processLoad({ clock, sources: { ...NONE, cpuMs: () => 0, cores: () => asked.push(clock.at) } });
+  expect(asked).toEqual([]);
+  for (const at of [61_000, 1_000, 61_000]) {
+    clock.at = at;
+    load();
+  }
+  expect(asked).toEqual([61_000]);
+});
+
 it('has a new quota, and goes on measuring, at once when the clock is set back', () => {
   const clock = steppedClock();
   let cores = 1;
