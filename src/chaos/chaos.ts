@@ -28,7 +28,8 @@ export interface ChaosOptions extends CommonOptions {
   faults: readonly Fault[];
   /**
    * What has to hold: of the calls through {@link Chaos.steadyState}, or a function that is asked every `checkMs`. One that
-   * throws counts as one that says no. @default {}
+   * throws counts as one that says no. An object holds only for calls that are measured: without
+   * {@link Chaos.steadyState} in a pipeline nothing starts. @default {}
    */
   steadyState?: SteadyState | (() => boolean);
   /** How often it is checked whether the experiment may go on, ms; > 0. @default 1_000 */
@@ -59,6 +60,8 @@ export interface Chaos extends Policy {
    * Starts the experiment, or starts it anew.
    *
    * @returns whether it did: not while the steady state does not hold
+   * @throws Error when nobody has asked for {@link Chaos.steadyState}, where that is what measures: nothing would end the
+   * experiment. TypeError when the function in its place gives neither true nor false, as an async one does.
    */
   start(): boolean;
   /** Ends it. Calls that are held go on at once. */
@@ -82,6 +85,7 @@ class Experiment implements Chaos {
   readonly #holds: () => boolean;
   readonly #checkMs: number;
   readonly #durationMs: number;
+  #watchTaken = false;
   #endedBy: ChaosEnd | undefined = 'never_started';
   #startedAt = 0;
   #timer: TimerHandle;
@@ -115,6 +119,11 @@ class Experiment implements Chaos {
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     if (this.#endedBy !== undefined) return callNext(ctx, next);
+    // Its policy was taken and left out, or stands inside: nobody measures what this would do.
+    if (this.#watch?.used === false) {
+      this.#end('steady_state');
+      return callNext(ctx, next);
+    }
     this.#calls++;
     const sinceMs = ctx.startedAt - this.#startedAt;
     let delayMs = 0;
@@ -183,6 +192,9 @@ class Experiment implements Chaos {
   }
 
   start(): boolean {
+    if (this.#watch !== undefined && !this.#watchTaken) {
+      throw new Error(`${this.name}: nothing measures the steady state: put steadyState() outermost in the pipeline`);
+    }
     if (this.#endedBy === undefined) this.#end('stopped');
     if (!this.#isSteady()) return false;
     this.#startedAt = this.clock.now();
@@ -213,16 +225,29 @@ class Experiment implements Chaos {
   #check(): void {
     if (this.#endedBy !== undefined) return;
     if (this.clock.now() - this.#startedAt >= this.#durationMs) this.#end('duration');
-    else if (!this.#isSteady()) this.#end('steady_state');
+    else this.#endUnlessSteady();
+  }
+
+  #endUnlessSteady(): void {
+    let steady = false;
+    try {
+      steady = this.#isSteady();
+    } finally {
+      if (!steady) this.#end('steady_state');
+    }
   }
 
   #isSteady(): boolean {
+    let holds: unknown;
     try {
-      return this.#holds();
+      holds = this.#holds();
     } catch (error) {
       throwLater(error);
       return false;
     }
+    // A promise would be as good as a yes, for ever.
+    if (typeof holds === 'boolean') return holds;
+    return invalid(this.name, 'what steadyState gives', 'true or false', holds, true);
   }
 
   #end(endedBy: ChaosEnd): void {
@@ -238,6 +263,7 @@ class Experiment implements Chaos {
 
   steadyState(): Policy {
     if (this.#watch === undefined) throw new Error(`${this.name}: its steady state is a function, nothing is measured`);
+    this.#watchTaken = true;
     return this.#watch;
   }
 

@@ -34,6 +34,7 @@ export class SteadyStatePolicy implements Policy {
   readonly #window: RollingWindow;
   /** Told when an answer was no good one. */
   readonly #onBad: () => void;
+  #used = false;
 
   constructor(given: unknown, owner: string, clock: Clock, classify: Classify | undefined, onBad: () => void) {
     const read = new OptionReader(`${owner}: steadyState`, given);
@@ -48,6 +49,11 @@ export class SteadyStatePolicy implements Policy {
     this.#onBad = onBad;
   }
 
+  /** Whether any call has come by. */
+  get used(): boolean {
+    return this.#used;
+  }
+
   get holds(): boolean {
     this.#window.advance(this.clock.now());
     const good = this.#window.total(GOOD);
@@ -56,6 +62,7 @@ export class SteadyStatePolicy implements Policy {
   }
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+    this.#used = true;
     // Not only by how it ends: a call that hangs does not.
     let late = false;
     const timer = this.clock.setTimer(() => {

@@ -13,7 +13,8 @@ function experiment(options: ChaosOptions, seed = 1) {
     observer: (event) => events.push(event),
     ...options,
   });
-  return { clock, events, faults, calls: pipeline(faults) };
+  const measured = typeof options.steadyState === 'function' ? [] : [faults.steadyState()];
+  return { clock, events, faults, calls: pipeline(...measured, faults) };
 }
 
 /** How a call ends, and when. */
@@ -148,7 +149,7 @@ describe('faults', () => {
       },
     };
     let made = 0;
-    const call = pipeline(slow, faults).execute(() => made++, { signal: caller.signal });
+    const call = pipeline(faults.steadyState(), slow, faults).execute(() => made++, { signal: caller.signal });
     expect(await ended(clock, call)).toEqual(['error', 'enough', 0]);
     expect(made).toBe(0);
     faults.stop();
@@ -297,7 +298,7 @@ describe('the end', () => {
         return true;
       },
     });
-    expect(() => faults.steadyState()).toThrow('its steady state is a function');
+    expect(() => faults.steadyState()).toThrow('chaos: its steady state is a function, nothing is measured');
     faults.start();
     await clock.advance(1_000);
     for (const listener of listeners) process.on('uncaughtException', listener);
@@ -317,6 +318,54 @@ describe('the end', () => {
 });
 
 describe('the steady state', () => {
+  it.each([undefined, {}, { minRequests: 1 }])(
+    'of which nothing is measured starts nothing: %j',
+    async (steadyState) => {
+      const options = { faults: [{ kind: 'error', ratio: 1 }], clock: manualClock(), steadyState };
+      const faults = chaos(options as ChaosOptions);
+      const calls = pipeline(faults);
+      expect(() => faults.start()).toThrow(
+        'chaos: nothing measures the steady state: put steadyState() outermost in the pipeline',
+      );
+      expect(faults.snapshot()).toMatchObject({ running: false, endedBy: 'never_started' });
+      expect(await calls.execute(() => 'spared')).toBe('spared');
+      faults.steadyState();
+      expect(faults.start()).toBe(true);
+    },
+  );
+
+  it('ends the experiment at the first call where its policy was left out, or stands inside', async () => {
+    for (const inside of [false, true]) {
+      const clock = manualClock();
+      const faults = chaos({ faults: [{ kind: 'error', ratio: 1 }], clock });
+      const watch = faults.steadyState();
+      const calls = inside ? pipeline(faults, watch) : pipeline(faults);
+      faults.start();
+      for (let i = 0; i < 10; i++) expect(await calls.execute(() => i)).toBe(i);
+      expect(faults.snapshot()).toMatchObject({ running: false, endedBy: 'steady_state', calls: 0 });
+      expect(clock.waiting).toBe(0);
+    }
+  });
+
+  it.each([async () => false, () => 1, () => undefined])('is not told by %s', async (given) => {
+    const { clock, faults, events } = experiment({ faults: [], steadyState: given as never });
+    expect(() => faults.start()).toThrow(
+      /^chaos: what steadyState gives must be true or false, got (an object|1|undef)/,
+    );
+    expect(faults.snapshot()).toMatchObject({ running: false, endedBy: 'never_started' });
+    expect([clock.waiting, events]).toEqual([0, []]);
+  });
+
+  it('that tells nothing any more ends the experiment, and says so', async () => {
+    let answer: unknown = true;
+    const { clock, faults } = experiment({ faults: [], steadyState: () => answer as boolean });
+    expect(faults.start()).toBe(true);
+    answer = Promise.resolve(true);
+    await expect(clock.advance(1_000)).rejects.toThrow('chaos: what steadyState gives must be true or false, got');
+    expect(faults.snapshot()).toMatchObject({ running: false, endedBy: 'steady_state' });
+    expect(clock.waiting).toBe(0);
+  });
+
   it("counts refusals against the experiment, and not the caller's abort", async () => {
     const { clock, faults } = experiment({ faults: [], steadyState: { minRequests: 10, minGoodRatio: 0.5 } });
     const limiter = rateLimiter({ limit: 4, windowMs: 100_000, clock });
