@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readArguments, usageAndExit } from '../scripts/command-line.js';
 import { resultsDir } from './build.js';
 import { type HttpRun, httpTargetRows } from './http/report.js';
 import type { MemoryRun } from './keyed.js';
@@ -9,7 +10,6 @@ import { MarkedPlace } from './marked-place.js';
 import { machineText, table, targetRows } from './report.js';
 import { doubts, type Machine, machine, machineDoubts, type Run } from './results.js';
 import { type SetsRun, setsTargetRows } from './sets/report.js';
-import { readArguments, usageAndExit } from './suite.js';
 import { type RingRun, ringTargetRows } from './threads/report.js';
 import { missedAtLeast, missedAtMost, type TargetRow, verdictText } from './verdict.js';
 

@@ -1,13 +1,13 @@
 /** `npm run bench:check`: whether what we cost, in units of the floors, has grown since `baseline.json` was written. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readArguments, usageAndExit } from '../scripts/command-line.js';
 import { type Baseline, type Change, compare, floorRatios, newBaseline, typicalTolerance } from './baseline.js';
 import { buildWorker } from './build.js';
 import type { Group } from './case.js';
 import { chosenGroups, measureAll } from './measure.js';
 import { table } from './report.js';
 import { doubts, type Run } from './results.js';
-import { readArguments, usageAndExit } from './suite.js';
 
 const USAGE = `npm run bench:check -- [part of a group's or case's name …]
   --update  measures five times and writes bench/baseline.json; with names, only what they name

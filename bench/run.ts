@@ -1,13 +1,14 @@
 /** `npm run bench`: runs each case in processes of its own, in rounds, and reports. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readArguments, usageAndExit } from '../scripts/command-line.js';
 import { buildWorker, resultsDir } from './build.js';
 import { idOf } from './case.js';
 import { chart } from './chart.js';
 import { MarkedPlace } from './marked-place.js';
 import { chosenGroups, measureAll } from './measure.js';
 import { markdown } from './report.js';
-import { readArguments, usageAndExit, wholeRounds } from './suite.js';
+import { wholeRounds } from './suite.js';
 import { verdicts } from './targets.js';
 
 const USAGE = `npm run bench -- [part of a group's or case's name …]

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { readArguments, usageAndExit } from '../scripts/command-line.js';
 import { resultsDir } from './build.js';
 import { MarkedPlace } from './marked-place.js';
 
@@ -12,23 +12,6 @@ export interface Suite {
   markdown: string | undefined;
   /** Everything as JSON into `results`; the tables into the page, and printed. */
   publish(run: object, tables: string): void;
-}
-
-/** Says what was wrong, if anything was, and how it is meant; ends the process. */
-export function usageAndExit(usage: string, problem?: string): never {
-  if (problem === undefined) console.log(usage);
-  else console.error(`${problem}\n\n${usage}`);
-  process.exit(problem === undefined ? 0 : 2);
-}
-
-/** As `parseArgs`, but what it does not know ends in the usage instead of a stack. */
-export function readArguments<T extends ParseArgsConfig>(usage: string, config: T): ReturnType<typeof parseArgs<T>> {
-  try {
-    return parseArgs(config);
-  } catch (error) {
-    if (error instanceof TypeError && 'code' in error) return usageAndExit(usage, error.message);
-    throw error;
-  }
 }
 
 export function wholeRounds(usage: string, given: string): number {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { Stryker } from '@stryker-mutator/core';
+import { readArguments, usageAndExit } from '../../scripts/command-line.js';
 import { changedLines } from './changed-lines.js';
 import { MODULES, type Module, testsOf } from './modules.js';
 
@@ -59,12 +59,7 @@ async function score(module: Module, places: readonly string[], whole: boolean):
   };
 }
 
-function fail(text: string): never {
-  console.error(text);
-  process.exit(2);
-}
-
-const { values, positionals } = parseArgs({
+const { values, positionals } = readArguments(USAGE, {
   allowPositionals: true,
   options: {
     since: { type: 'string' },
@@ -74,15 +69,12 @@ const { values, positionals } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
+if (values.help) usageAndExit(USAGE);
 const unknown = positionals.filter((name) => !MODULES.some((module) => module.name === name));
-if (unknown.length > 0) fail(`no module ${unknown.join(', ')}\n\n${USAGE}`);
+if (unknown.length > 0) usageAndExit(USAGE, `no module ${unknown.join(', ')}`);
 if (values.minutes !== undefined && !(Number(values.minutes) > 0))
-  fail(`--minutes must be a number above 0, got ${values.minutes}`);
-if (!(Number(values.jobs) >= 1)) fail(`--jobs must be a whole number of 1 or more, got ${values.jobs}`);
+  usageAndExit(USAGE, `--minutes must be a number above 0, got ${values.minutes}`);
+if (!(Number(values.jobs) >= 1)) usageAndExit(USAGE, `--jobs must be a whole number of 1 or more, got ${values.jobs}`);
 
 const changed =
   values.since === undefined

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
+import { readArguments, usageAndExit } from '../../scripts/command-line.js';
 import type { SubsetResult } from './subset.js';
 import { countsOf, type VitestReport } from './suite.js';
 
@@ -134,9 +135,20 @@ async function inChromium(binary: string, script: string, folder: string): Promi
   }
 }
 
-const args = process.argv.slice(2);
-const subsetOnly = args.includes('--subset');
-const wanted = args.filter((arg) => !arg.startsWith('--'));
+const RUNTIMES = ['here', 'node@22', 'node@24', 'node@26', 'bun', 'deno', 'workerd', 'chromium'];
+const USAGE = `npm run test:runtimes -- [runtime …]
+  The suite on each version of Node, a subset of it elsewhere. Runtimes: ${RUNTIMES.join(', ')}.
+
+  --subset  the subset only
+`;
+const { values, positionals: wanted } = readArguments(USAGE, {
+  allowPositionals: true,
+  options: { subset: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+});
+if (values.help) usageAndExit(USAGE);
+const unknown = wanted.filter((name) => !RUNTIMES.includes(name));
+if (unknown.length > 0) usageAndExit(USAGE, `no runtime ${unknown.join(', ')}`);
+const subsetOnly = values.subset;
 const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
 const folder = mkdtempSync(join(tmpdir(), 'evenkeel-runtimes-'));
 const summary: string[] = [];

@@ -3,6 +3,7 @@
  * permit, a message, a timer, a listener, a thread or a port is left, when a call does not end, or when the heap grows.
  */
 import { seededRandom } from 'evenkeel/testing';
+import { readArguments, usageAndExit } from '../../scripts/command-line.js';
 import { census, heapKb, leftOver } from './census.js';
 import { bytesACall, MOST_BYTES_A_CALL, type Sample } from './growth.js';
 import { sleep, soon } from './part.js';
@@ -11,9 +12,15 @@ import { buildPrograms } from './programs.js';
 import { ringPart } from './ring.js';
 import { setsPart } from './sets.js';
 
-const at = process.argv.indexOf('--minutes');
-const minutes = at < 0 ? 1 : Number(process.argv[at + 1]);
-if (!(minutes > 0)) throw new RangeError('--minutes needs a number > 0');
+const USAGE = `npm run test:soak
+  --minutes <n>  how long, default 1
+`;
+const { values } = readArguments(USAGE, {
+  options: { minutes: { type: 'string', default: '1' }, help: { type: 'boolean', default: false } },
+});
+if (values.help) usageAndExit(USAGE);
+const minutes = Number(values.minutes);
+if (!(minutes > 0)) usageAndExit(USAGE, `--minutes must be a number above 0, got ${values.minutes}`);
 
 const random = seededRandom(Date.now());
 /** The callers' own: they share it, as a server's shutdown signal is shared. */
