@@ -38,6 +38,7 @@ export class QueuedGate {
       hasRoom: (ctx) => gate.hasRoom(ctx),
       rankOf: (ctx) => gate.rankOf(ctx),
       enter: (ctx) => this.#step.admit(ctx) === undefined,
+      // Stryker disable next-line StringLiteral: whatever is no verdict is ignored, too
       exit: (ctx) => gate.release('ignored', 0, ctx),
     });
     gate.onRoom = () => this.#queue.letIn();
@@ -51,6 +52,7 @@ export class QueuedGate {
     try {
       const queue = this.#queue;
       // Nobody overtakes those who wait, unless they are of a less critical tier.
+      // Stryker disable next-line ConditionalExpression,EqualityOperator: only speed
       if (queue.size > 0) queue.letIn();
       if (!queue.isBefore(ctx) && this.#gate.hasRoom(ctx)) return this.#step.run(ctx, next);
       if (queue.isFull && !queue.makeRoomFor(ctx)) return this.#refuse(ctx);

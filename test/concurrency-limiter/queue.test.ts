@@ -127,6 +127,16 @@ describe('a limiter with a queue', () => {
     expect([names(), limiter.snapshot().inflight]).toEqual([['a', 'b', 'c'], 0]);
   });
 
+  it('refuses by its name one for which there is room no more as it is let in', async () => {
+    const loads: number[] = [];
+    const { call, guard, clock } = queued(QUEUE, { load: () => loads.shift() ?? 1 });
+    void call('a');
+    await clock.advance(1);
+    loads.push(0, 1);
+    const rejection = { policy: 'concurrencyLimiter', reason: 'concurrency_limited', retryAfterMs: 0 };
+    expect(await guard.tryExecute(() => 1)).toEqual({ ok: false, rejection });
+  });
+
   it('refuses at once when it is full, and after the wait, with the time to come back', async () => {
     const { call, log, clock, events, guard } = queued({ maxSize: 1, maxWaitMs: 100 });
     void call('a');
