@@ -79,7 +79,7 @@ class WorkerSets implements Sets {
     const settings: SetSettings = {
       name: read.name('sets'),
       clock: read.object('clock', systemClock, ['now', 'setTimer', 'clearTimer']),
-      observer: read.fn<Observer>('observer'),
+      observer: read.fn<Observer>('observer') ?? (() => {}),
       worker: readWorker(read),
       workerOptions: readWorkerOptions(read),
       capacity,

@@ -14,7 +14,7 @@ import { type SlotOwner, type WorkerEnd, type WorkerSettings, WorkerSlot } from 
 /** What all sets of one `createSets` have in common. */
 export interface SetSettings extends WorkerSettings {
   readonly name: string;
-  readonly observer: Observer | undefined;
+  readonly observer: Observer;
   readonly messageTimeoutMs: number;
   readonly maxAgeMs: number;
   readonly maxKills: number;
@@ -211,7 +211,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   }
 
   #tell(event: ResilienceEvent): void {
-    if (this.#settings.observer !== undefined) notify(this.#settings.observer, event);
+    notify(this.#settings.observer, event);
   }
 
   /** There is work again: takes replies as they come, and looks after the workers. */

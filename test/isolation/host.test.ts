@@ -23,7 +23,39 @@ const played = vi.hoisted(() => ({
   make: undefined as unknown as (file: unknown, options: PlayedOptions) => PlayedWorker,
   /** What all threads' clock shows. */
   now: 0,
+  /** Waits for messages: how many there are, were at most at once with one reader, and of closed readers. */
+  waits: { count: 0, most: 0, closed: 0 },
+  /** So many waits are none, as when a message has come just before. */
+  noWaits: 0,
 }));
+vi.mock('../../src/ring-buffer/index.js', async (original) => {
+  const real = await original<{ ringReader: typeof ringReader }>();
+  return {
+    ...real,
+    ringReader: (...args: Parameters<typeof ringReader>) => {
+      const reader = real.ringReader(...args);
+      const [wait, close] = [reader.wait.bind(reader), reader.close.bind(reader)];
+      const { waits } = played;
+      let now = 0;
+      let closed = false;
+      return Object.assign(reader, {
+        wait: async (timeoutMs: number) => {
+          waits.count++;
+          if (closed) waits.closed++;
+          if (played.noWaits > 0) return played.noWaits-- > 0;
+          waits.most = Math.max(waits.most, ++now);
+          const found = await wait(timeoutMs);
+          now--;
+          return found;
+        },
+        close: () => {
+          closed = true;
+          close();
+        },
+      });
+    },
+  };
+});
 vi.mock('node:worker_threads', async (original) => ({
   ...(await original<object>()),
   Worker: function Worker(file: unknown, options: PlayedOptions) {
@@ -122,6 +154,8 @@ beforeEach(() => {
   opened = [];
   played.workers = [];
   played.now = 5_000;
+  played.waits = { count: 0, most: 0, closed: 0 };
+  played.noWaits = 0;
   played.make = (file, options) => {
     const worker = new PlayedWorker(file, options);
     played.workers.push(worker);
@@ -311,6 +345,31 @@ describe('a worker', () => {
     expect(sets.snapshot()['0']).toMatchObject({ queued: 1, setAside: 0 });
   });
 
+  it('that goes on to its next message while it is looked at is not ended for the last one', async () => {
+    const sets = open({ messageTimeoutMs: 500 });
+    call(sets);
+    worker(0).begin();
+    const beganAt = vi.spyOn(WorkerStatus.prototype, 'beganAt', 'get').mockReturnValueOnce(-1e6);
+    await clock.advance(50);
+    expect(beganAt).toHaveBeenCalledTimes(2);
+    beganAt.mockRestore();
+    expect(worker(0).terminations).toBe(0);
+  });
+
+  it('that is dead is not ended for what it was at', async () => {
+    const sets = open({ messageTimeoutMs: 500, maxKills: 9, restartMinMs: 5_000 });
+    call(sets);
+    for (const nth of [0, 1]) {
+      worker(nth).begin();
+      worker(nth).exit();
+      await heard();
+    }
+    played.now += 1e6;
+    await clock.advance(1_000);
+    expect(played.workers.map(({ terminations }) => terminations)).toEqual([0, 0]);
+    expect(sets.snapshot()['0']).toMatchObject({ queued: 1, workers: 0 });
+  });
+
   it('that does not start in time is ended', async () => {
     const sets = open({ startTimeoutMs: 200 });
     worker(0).is(Phase.STARTING);
@@ -467,22 +526,28 @@ describe('a call', () => {
 
   it('leaves its turns to others, however many answers come', async () => {
     const sets = open();
-    let answered = 0;
-    let answeredAtTurn = 0;
-    const client = async (): Promise<void> => {
-      while (answered < 1_000) {
-        const answer = sets.call(message(1));
-        worker(0).serve(2);
-        await answer;
-        answered++;
-      }
-    };
-    setImmediate(() => {
-      answeredAtTurn = answered;
-    });
-    await Promise.all([client(), client(), client()]);
-    expect(answeredAtTurn).toBeGreaterThan(0);
-    expect(answeredAtTurn).toBeLessThan(1_000);
+    played.noWaits = 10_000;
+    call(sets);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(played.noWaits).toBeGreaterThan(9_000);
+    played.noWaits = 0;
+  });
+
+  it('has its replies waited for once, also after its worker was replaced', async () => {
+    const sets = open({ maxKills: 9 });
+    call(sets);
+    worker(0).begin();
+    worker(0).exit();
+    await heard();
+    worker(1).is(Phase.IDLE);
+    for (let i = 0; i < 3; i++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      worker(1).serve();
+      await clock.advance(100);
+      expect(sets.snapshot()['0']).toMatchObject({ inWork: 0, queued: 0 });
+      call(sets);
+    }
+    expect(played.waits).toMatchObject({ most: 1, closed: 0 });
   });
 
   it('carries the sooner end of its own limit and its set’s', () => {

@@ -12,7 +12,7 @@ beforeEach(() => {
   set = new WorkerSet('0', 1, {
     name: 'sets',
     clock: systemClock,
-    observer: undefined,
+    observer: () => {},
     worker: IDLE,
     workerOptions: {},
     capacity: 4,
