@@ -146,7 +146,7 @@ class Model implements Workers {
 }
 
 describe('every message is answered once', () => {
-  it('whoever dies when, and whatever happens while the host looks', () => {
+  it('whoever dies when, and whatever happens while the host looks', { timeout: 20_000 }, () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 3 }),
@@ -180,7 +180,7 @@ describe('every message is answered once', () => {
           expect(model.ledger.size).toBe(0);
         },
       ),
-      { numRuns: 1_000 },
+      { numRuns: 300 },
     );
   });
 });
