@@ -1,6 +1,6 @@
 import type { Clock, TimerHandle } from '../core/clock.js';
 import { hostTurn, TimerQueue } from '../core/timers.js';
-import { checkNumber } from '../core/validate.js';
+import { checkNumber, invalid } from '../core/validate.js';
 
 /** A clock that moves only when told to. */
 export interface ManualClock extends Clock {
@@ -19,8 +19,9 @@ export interface ManualClock extends Clock {
    * Moves on from timer to timer until `promise` settles, and gives what it gives: for a call under test, which would
    * never settle if it was awaited while the time stands still.
    *
-   * @param withinMs at most by so much. @default Infinity
-   * @throws Error that says what is waiting, when no timer is left that could settle it, or not within `withinMs`.
+   * @param withinMs at most by so much; finite, ≥ 0. @default 3_600_000, an hour
+   * @throws Error that says what is waiting, when no timer is left that could settle it, and when it has not settled within
+   * `withinMs` or 1_000_000 timers: one that is set again and again is no reason to go on for ever.
    */
   settle<T>(promise: PromiseLike<T>, withinMs?: number): Promise<T>;
   /** Like `advance`, up to clock time `untilMs`; at once when that is past. */
@@ -31,6 +32,9 @@ export interface ManualClock extends Clock {
 
 /** More timers than this at one time, and the time stands still for good. */
 const MAX_AT_ONCE = 100_000;
+/** More timers than this in one `settle`, and the promise does not depend on them. */
+const MAX_IN_SETTLE = 1_000_000;
+const HOUR_MS = 3_600_000;
 /** More looks at the clock than this while it cannot move: somebody waits for the time in a loop of promises. */
 const MAX_LOOKS = 10_000_000;
 
@@ -85,18 +89,21 @@ class VirtualClock implements ManualClock {
     this.#now = Math.max(this.#now, untilMs);
   }
 
-  async settle<T>(promise: PromiseLike<T>, withinMs = Infinity): Promise<T> {
-    checkNumber('manualClock.settle', 'withinMs', withinMs, { min: 0, infinite: true });
+  async settle<T>(promise: PromiseLike<T>, withinMs = HOUR_MS): Promise<T> {
+    if (typeof promise?.then !== 'function') invalid('manualClock.settle', 'promise', 'a promise', promise, true);
+    checkNumber('manualClock.settle', 'withinMs', withinMs, { min: 0 });
     let settled = false;
     const note = (): void => {
       settled = true;
     };
     promise.then(note, note);
     const untilMs = this.#now + withinMs;
-    await this.#runUntil(untilMs, () => settled);
+    let looks = 0;
+    await this.#runUntil(untilMs, () => settled || ++looks > MAX_IN_SETTLE);
     if (settled) return promise;
-    if (withinMs < Infinity) this.#now = Math.max(this.#now, untilMs);
-    throw new Error(`manualClock.settle: the promise has not settled by ${this.#now} ms; ${this.#left()}`);
+    const after = looks > MAX_IN_SETTLE ? `, after ${MAX_IN_SETTLE} timers` : '';
+    if (this.#timers.size > 0 && this.#timers.nextDueMs > untilMs) this.#now = Math.max(this.#now, untilMs);
+    throw new Error(`manualClock.settle: the promise has not settled by ${this.#now} ms${after}; ${this.#left()}`);
   }
 
   async #runUntil(untilMs: number, done: () => boolean): Promise<void> {

@@ -1,3 +1,4 @@
+import { balancer, pipeline } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -212,7 +213,45 @@ describe('manualClock', () => {
       'the promise has not settled by 15 ms; 6 timers are waiting, due at 20, 30, 40, 50, 60, … ms',
     );
     await expect(clock.settle(never, 50)).rejects.toThrow('not settled by 65 ms; 1 timer is waiting, due at 70 ms');
-    await expect(clock.settle(never, -1)).rejects.toThrow('manualClock.settle: withinMs must be a number ≥ 0, got -1');
+    await expect(clock.settle(never, -1)).rejects.toThrow(
+      'manualClock.settle: withinMs must be a finite number ≥ 0, got -1',
+    );
+    await expect(clock.settle(never, Infinity)).rejects.toThrow('withinMs must be a finite number ≥ 0, got Infinity');
+  });
+
+  it('settle ends though a timer is set again and again, and says so', async () => {
+    const clock = manualClock();
+    const probe = (): Promise<void> => Promise.reject(new Error('x'));
+    const instances = balancer({ instances: ['a', 'b'], clock, probe, probeIntervalMs: 1_000, minRequests: 1 });
+    for (let i = 0; i < 20; i++) instances.report('a', 'failure', 0);
+    const call = pipeline(instances.policy()).execute(() => new Promise(() => {}));
+    await expect(clock.settle(call)).rejects.toThrow(
+      'the promise has not settled by 3600000 ms; 1 timer is waiting, due at ',
+    );
+    expect(clock.now()).toBe(3_600_000);
+    instances.close();
+  });
+
+  it('settle ends after a million timers, at the time of the last', async () => {
+    const clock = manualClock();
+    const again = (): void => void clock.setTimer(again, 1);
+    again();
+    await expect(clock.settle(new Promise(() => {}))).rejects.toThrow(
+      'the promise has not settled by 1000000 ms, after 1000000 timers; 1 timer is waiting, due at 1000001 ms',
+    );
+    expect(clock.now()).toBe(1_000_000);
+  });
+
+  it.each([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [5, '5'],
+    [() => Promise.resolve(), 'a function'],
+    [{}, 'an object'],
+  ])('settle refuses what is no promise: %s', async (promise, shown) => {
+    await expect(manualClock().settle(promise as never)).rejects.toThrow(
+      `manualClock.settle: promise must be a promise, got ${shown}`,
+    );
   });
 
   it('refuses to be moved while it moves', async () => {
