@@ -1,6 +1,7 @@
 import type { Clock, TimerHandle } from '../core/clock.js';
-import { hostTurn, TimerQueue } from '../core/timers.js';
+import { TimerQueue } from '../core/timers.js';
 import { checkNumber, invalid } from '../core/validate.js';
+import { afterPromises } from './host-turn.js';
 
 /** A clock that moves only when told to. */
 export interface ManualClock extends Clock {
@@ -21,7 +22,7 @@ export interface ManualClock extends Clock {
    *
    * @param withinMs at most by so much; finite, ≥ 0. @default 3_600_000, an hour
    * @throws Error that says what is waiting, when no timer is left that could settle it, and when it has not settled within
-   * `withinMs` or 1_000_000 timers: one that is set again and again is no reason to go on for ever.
+   * `withinMs` or 250_000 timers: one that is set again and again is no reason to go on for ever.
    */
   settle<T>(promise: PromiseLike<T>, withinMs?: number): Promise<T>;
   /** Like `advance`, up to clock time `untilMs`; at once when that is past. */
@@ -33,7 +34,7 @@ export interface ManualClock extends Clock {
 /** More timers than this at one time, and the time stands still for good. */
 const MAX_AT_ONCE = 100_000;
 /** More timers than this in one `settle`, and the promise does not depend on them. */
-const MAX_IN_SETTLE = 1_000_000;
+const MAX_IN_SETTLE = 250_000;
 const HOUR_MS = 3_600_000;
 /** More looks at the clock than this while it cannot move: somebody waits for the time in a loop of promises. */
 const MAX_LOOKS = 10_000_000;
@@ -130,7 +131,7 @@ class VirtualClock implements ManualClock {
 
   #turn(): Promise<void> {
     this.#looks = 0;
-    return hostTurn();
+    return new Promise(afterPromises);
   }
 
   /** What is waiting, in words. */

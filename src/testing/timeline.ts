@@ -1,5 +1,6 @@
 import type { Clock, TimerHandle } from '../core/clock.js';
-import { hostTurn, TimerQueue } from '../core/timers.js';
+import { TimerQueue } from '../core/timers.js';
+import { afterPromises } from './host-turn.js';
 
 /** More events than this in one instant: something sets timers of 0 ms for ever. */
 const MAX_AT_ONCE = 1_000_000;
@@ -100,9 +101,3 @@ export class Timeline {
 
 const standstill = (atMs: number): Error =>
   new Error(`simulate: more than ${MAX_AT_ONCE} events at ${atMs} ms: something sets timers of 0 ms for ever`);
-
-/** Calls `fn` when no promise has anything left to do. By callback: an `await` a turn would cost as much as the turn. */
-function afterPromises(fn: () => void): void {
-  if (typeof setImmediate === 'function') setImmediate(fn);
-  else void hostTurn().then(fn);
-}

@@ -1,7 +1,7 @@
 /** Reports of short runs and of runs with different back-ends, and what a back-end knows of itself. */
 import { type Context, derive, type Policy, pipeline } from 'evenkeel';
-import { type BackendEnv, compareReports, type Scenario, simulate } from 'evenkeel/testing';
-import { expect, it, vi } from 'vitest';
+import { type BackendEnv, compareReports, type Report, type Scenario, simulate } from 'evenkeel/testing';
+import { describe, expect, it, vi } from 'vitest';
 
 const SHORT: Scenario = {
   seed: 1,
@@ -43,6 +43,69 @@ it('a comparison shows load amplification and waiting calls only where there are
     expect(calm).not.toContain(title);
     expect(jammed).toContain(title);
   }
+});
+
+describe('a comparison of runs that differ in their load', () => {
+  const rate = (ratePerSecond: number): Partial<Scenario> => ({ load: { arrivals: 'constant', ratePerSecond } });
+  const dashes = (svg: string): string[] =>
+    [...svg.matchAll(/<path class="line dashes (\w+)" d="M[^"h]*"\/>/g)].map(([, colour]) => colour as string);
+  const subtitle = (svg: string): string =>
+    [...svg.matchAll(/<text class="minor" x="64" y="(?:52|68)">(.*?)</g)].map(([, text]) => text).join(' ');
+
+  it('draws what was offered to each, in its colour; once where that is the same', async () => {
+    const [few, many] = (await Promise.all([10, 50].map((n) => simulate({ ...SHORT, ...rate(n) })))) as [
+      Report,
+      Report,
+    ];
+    const svg = compareReports({ few, many }).toSvg();
+    expect(dashes(svg)).toEqual(['red', 'green']);
+    expect(svg.match(/>offered</g)).toHaveLength(1);
+    expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+    const slow = await simulate({ ...SHORT, ...rate(10), backend: { serviceTimeMs: 60 } });
+    expect(dashes(compareReports({ few, slow }).toSvg())).toEqual(['grey']);
+  });
+
+  it('is called by the name that all have, else by what they are called', async () => {
+    const a = await simulate({ ...SHORT, name: 'A' });
+    const b = await simulate({ ...SHORT, name: 'B' });
+    expect(compareReports({ one: a, two: a }).toSvg()).toContain('class="title" x="64" y="30">A</text>');
+    expect(compareReports({ one: a, two: b }).toSvg()).toContain('class="title" x="64" y="30">one, two</text>');
+    expect(compareReports({ one: a, two: b }, 'Title').toSvg()).toContain('class="title" x="64" y="30">Title</text>');
+  });
+
+  it('tells seeds and durations, by one scale of time', async () => {
+    const short = await simulate({ ...SHORT, seed: 7 });
+    const long = await simulate({ ...SHORT, durationMs: 10_000 });
+    const both = compareReports({ short, long });
+    const svg = both.toSvg();
+    expect(subtitle(svg)).toMatch(/\. Virtual time 2,000 ms \/ 10 s, seeds 7 \/ 1\.$/);
+    expect(svg).toContain('>time, s</text>');
+    // The middle of its last interval of 20 ms, at 1.99 of 10 s.
+    expect(/<path class="line {2}red" d="M[^"h]*L([\d.]+) [\d.]+"/.exec(svg)?.[1]).toBe('179');
+    expect(both.toText().split('\n').slice(1, 3)).toEqual([
+      expect.stringMatching(/^virtual time +2,000 ms +10,000 ms$/),
+      expect.stringMatching(/^seed +7 +1$/),
+    ]);
+    const alike = compareReports({ short, again: short });
+    expect(subtitle(alike.toSvg())).toMatch(/\. Virtual time, seed 7\.$/);
+    expect(alike.toText()).not.toMatch(/^(virtual time|seed)/m);
+  });
+
+  it('has room for long names: paths lose their folders first', async () => {
+    const run = await simulate(SHORT);
+    const svg = compareReports({
+      'x/short.ts': run,
+      'examples/scenarios/first-of-all-files.ts#bare': run,
+      [`a/${'b'.repeat(40)}.ts`]: run,
+    }).toSvg();
+    const names = [...svg.matchAll(/<path class="line {2}\w+" d="M[\d.]+ [\d.]+h18"\/><text [^>]*>(.*?)</g)].map(
+      ([, text]) => text,
+    );
+    expect(names.slice(0, 3)).toEqual(['x/short.ts', '…t-of-all-files.ts#bare', `…${'b'.repeat(19)}.ts`]);
+    expect(names[1]).toHaveLength(23);
+    for (const [, x, text] of svg.matchAll(/<text class="minor" x="([\d.]+)" y="[\d.]+">(.*?)</g))
+      expect(Number(x) + 6 * (text as string).length).toBeLessThan(760);
+  });
 });
 
 it.each([
@@ -161,10 +224,22 @@ it('is the same on a host without setImmediate', async () => {
   const short = { ...SHORT, durationMs: 200 };
   const usual = await simulate(short);
   vi.stubGlobal('setImmediate', undefined);
+  vi.resetModules();
   try {
-    expect((await simulate(short)).toJSON()).toEqual(usual.toJSON());
+    const there = await import('evenkeel/testing');
+    expect((await there.simulate(short)).toJSON()).toEqual(usual.toJSON());
   } finally {
     vi.unstubAllGlobals();
+  }
+});
+
+it('is the same under fake timers, which nobody moves on', { timeout: 10_000 }, async () => {
+  const usual = await simulate(SHORT);
+  vi.useFakeTimers();
+  try {
+    expect((await simulate(SHORT)).toJSON()).toEqual(usual.toJSON());
+  } finally {
+    vi.useRealTimers();
   }
 });
 
