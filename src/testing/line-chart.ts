@@ -6,14 +6,17 @@ const RIGHT = 118;
 const PLOT_WIDTH = WIDTH - LEFT - RIGHT;
 const FIRST_PANEL = 122;
 const PANEL_GAP = 66;
+/** Characters of small print. */
+const MAX_LINE = 112;
+const CHARACTER_WIDTH = 7;
 
 /** Classes of the style sheet. */
 export type Colour = 'blue' | 'green' | 'orange' | 'red' | 'purple' | 'grey';
 export type Point = readonly [x: number, y: number];
 
 export interface Series {
-  /** In the legend. */
-  label: string;
+  /** In the legend. @default not there */
+  label?: string;
   colour: Colour;
   /** Where y is NaN, the line has a gap. */
   points: readonly Point[];
@@ -114,7 +117,9 @@ export function lineChart(chart: Chart): string {
 </style>
 <rect class="paper" width="${WIDTH}" height="${height}"/>
 ${text(LEFT, 30, 'title', chart.title)}
-${text(LEFT, 52, 'minor', chart.subtitle)}
+${linesOf(chart.subtitle)
+  .map((line, i) => text(LEFT, 52 + 16 * i, 'minor', line))
+  .join('\n')}
 ${[...spans, ...chart.panels.map((panel, i) => drawPanel(panel, tops[i] as number, atX))].join('\n')}
 ${x.ticks.map((tick) => text(atX(tick), bottom + 18, 'minor middle', x.tickText?.(tick) ?? tick.toLocaleString('en'))).join('\n')}
 ${text(LEFT + PLOT_WIDTH, bottom + 36, 'minor end', x.label)}
@@ -141,16 +146,24 @@ function drawPanel(panel: Panel, top: number, atX: (x: number) => number): strin
   ].join('\n');
 }
 
+/** In a legend, with its mark and the gap to the next one. */
+const entryWidth = (label: string): number => label.length * CHARACTER_WIDTH + 41;
+
+/** How many characters each of `count` labels may have so that a legend has room for them beside `label`. */
+export const roomBeside = (label: string, count: number): number =>
+  Math.floor(((WIDTH - LEFT - entryWidth(label)) / count - entryWidth('')) / CHARACTER_WIDTH);
+
 function legend({ series }: Panel, y: number): string[] {
   if (series.length === 1) return [];
   let left = LEFT;
-  return series.map(({ label, colour, as }) => {
+  return series.flatMap(({ label, colour, as }) => {
+    if (label === undefined) return [];
     const mark =
       as === 'dots'
         ? `<circle class="dot ${colour}" cx="${left + 9}" cy="${y - 4}" r="3"/>`
         : `<path class="line ${as ?? ''} ${colour}" d="M${left} ${y - 4}h18"/>`;
     const entry = `${mark}${text(left + 23, y, 'minor', label)}`;
-    left += label.length * 7 + 41;
+    left += entryWidth(label);
     return entry;
   });
 }
@@ -193,6 +206,17 @@ function endLabels({ series }: Panel, atX: (x: number) => number, atY: (y: numbe
 
 const text = (x: number, y: number, style: string, content: string): string =>
   `<text class="${style}" x="${round(x)}" y="${round(y)}">${escaped(content)}</text>`;
+
+/** As many words on each as fit. */
+function linesOf(content: string): string[] {
+  const lines: string[] = [];
+  for (const word of content.split(' ')) {
+    const longer = lines.length === 0 ? word : `${lines.at(-1)} ${word}`;
+    if (lines.length > 0 && longer.length <= MAX_LINE) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
 
 const escaped = (content: string): string => content.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 

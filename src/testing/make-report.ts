@@ -79,11 +79,10 @@ export function makeReport(about: About, names: Names, counted: readonly Counted
  * Puts runs beside each other: `compareReports({ unprotected, protected })`.
  *
  * @param reports by what they are to be called, up to five of them
- * @param title above the picture. @default the first report's name
+ * @param title above the picture. @default the reports' name where they have the same, else what they are called
  */
 export function compareReports(reports: Readonly<Record<string, Report>>, title?: string): Comparison {
   const runs = new Map(Object.entries(reports));
   checkNumber('compareReports', 'number of reports', runs.size, { min: 1, max: 5 });
-  const [first] = runs.values() as Iterable<Report> as [Report];
-  return { toSvg: () => drawComparison(title ?? first.name, runs), toText: () => textTable(runs) };
+  return { toSvg: () => drawComparison(title, runs), toText: () => textTable(runs) };
 }

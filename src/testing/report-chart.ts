@@ -1,6 +1,6 @@
 /** Reports as pictures. */
 import type { BackendFigures, Figures, Interval } from './figures.js';
-import { type Colour, lineChart, niceTicks, type Panel, type Point, type Series } from './line-chart.js';
+import { type Colour, lineChart, niceTicks, type Panel, type Point, roomBeside, type Series } from './line-chart.js';
 import { OTHER_KEYS } from './meter.js';
 import type { Report } from './report.js';
 
@@ -32,8 +32,9 @@ function axisOf(durationMs: number): {
   return { unitMs, x: { label: unitMs === 1 ? 'time, ms' : 'time, s', min: 0, max, ticks } };
 }
 
-function pointsOf(report: Report, value: (interval: Interval) => number): Point[] {
-  const { unitMs } = axisOf(report.durationMs);
+/** `durationMs` of the axis that they are drawn over. */
+function pointsOf(report: Report, value: (interval: Interval) => number, durationMs = report.durationMs): Point[] {
+  const { unitMs } = axisOf(durationMs);
   return report.series.map((interval) => {
     const y = value(interval);
     return [(interval.fromMs + interval.toMs) / 2 / unitMs, Number.isFinite(y) ? y : Number.NaN];
@@ -140,13 +141,15 @@ function moves(values: readonly unknown[]): boolean {
 
 const percent = (ratio: number): string => (Number.isNaN(ratio) ? 'none' : `${Math.round(ratio * 1_000) / 10} %`);
 
+const timeText = (durationMs: number): string =>
+  `${axisOf(durationMs).x.max.toLocaleString('en')} ${durationMs >= 5_000 ? 's' : 'ms'}`;
+
 /** A picture of one run. */
 export function drawReport(report: Report): string {
   const { totals } = report;
-  const times = `${axisOf(report.durationMs).x.max.toLocaleString('en')} ${report.durationMs >= 5_000 ? 's' : 'ms'}`;
   return lineChart({
     title: report.name,
-    subtitle: `${totals.offered.toLocaleString('en')} calls in ${times} of virtual time, ${percent(totals.goodputRatio)} answered well. Seed ${report.seed}.`,
+    subtitle: `${totals.offered.toLocaleString('en')} calls in ${timeText(report.durationMs)} of virtual time, ${percent(totals.goodputRatio)} answered well. Seed ${report.seed}.`,
     summary: `Of ${totals.offered} calls ${totals.goodput} were answered well, ${totals.errors} failed, ${totals.timeouts} were given up and ${totals.refused} refused.`,
     x: axisOf(report.durationMs).x,
     panels: [
@@ -175,26 +178,41 @@ const sumOf = (figures: Iterable<Answered | undefined>): Answered => {
   return sum;
 };
 
-/** A picture of several runs, one line each. */
-export function drawComparison(title: string, reports: ReadonlyMap<string, Report>): string {
-  const runs = [...reports].slice(0, RUN_COLOURS.length);
-  const [first] = runs.map(([, report]) => report) as [Report];
+const differ = (values: readonly unknown[]): boolean => new Set(values).size > 1;
+
+/** A path loses its folders where there is no room for them, any name its beginning. */
+function shortened(label: string, room: number): string {
+  if (label.length <= room) return label;
+  const file = label.slice(label.lastIndexOf('/') + 1);
+  return file.length <= room ? file : `…${file.slice(1 - room)}`;
+}
+
+/** A picture of several runs, one line each; called by what they are called where no `title` is given. */
+export function drawComparison(title: string | undefined, reports: ReadonlyMap<string, Report>): string {
+  const room = roomBeside('offered', reports.size);
+  const runs = [...reports].map(([label, report]) => [shortened(label, room), report] as const);
+  const names = runs.map(([, { name }]) => name);
+  const durations = runs.map(([, report]) => report.durationMs);
+  const durationMs = Math.max(...durations);
   const lines = (value: (interval: Interval) => number): Series[] =>
     runs.map(([label, report], i) => ({
-      label: `${label}`,
+      label,
       colour: RUN_COLOURS[i] as Colour,
-      points: pointsOf(report, value),
+      points: pointsOf(report, value, durationMs),
     }));
-  const goodputPanel = (title: string, height: number, of: (interval: Interval) => Answered | undefined): Panel => {
-    const offered = pointsOf(
-      first,
-      perSecond((interval) => of(interval)?.offered ?? 0),
-    );
-    return panelOf(title, height, [
-      { label: 'offered', colour: 'grey', as: 'dashes', points: offered },
-      ...lines(perSecond((interval) => of(interval)?.goodput ?? 0)),
-    ]);
+  /** One line where all runs have the same, as those that differ in their policies alone. */
+  const offeredLines = (of: (interval: Interval) => Answered | undefined): Series[] => {
+    const each = lines(perSecond((interval) => of(interval)?.offered ?? 0));
+    const common = { label: 'offered', colour: 'grey', as: 'dashes' } as const;
+    const [first] = each as [Series];
+    if (each.every(({ points }) => String(points) === String(first.points))) return [{ ...first, ...common }];
+    return [
+      { ...common, points: [] },
+      ...each.map(({ colour, points }) => ({ colour, points, as: 'dashes' as const })),
+    ];
   };
+  const goodputPanel = (title: string, height: number, of: (interval: Interval) => Answered | undefined): Panel =>
+    panelOf(title, height, [...offeredLines(of), ...lines(perSecond((interval) => of(interval)?.goodput ?? 0))]);
   const classPanels = (kind: 'tiers' | 'keys', word: string): Panel[] => {
     const all = [...new Set(runs.flatMap(([, { totals }]) => Object.keys(totals[kind])))].sort();
     if (all.length < 2) return [];
@@ -220,11 +238,14 @@ export function drawComparison(title: string, reports: ReadonlyMap<string, Repor
   const someOver = (series: readonly Series[], bound: number): boolean =>
     series.some(({ points }) => points.some(([, y]) => y > bound));
   const goodput = runs.map(([label, report]) => `${label} ${percent(report.totals.goodputRatio)}`).join(', ');
+  const seeds = runs.map(([, { seed }]) => seed);
+  const times = differ(durations) ? ` ${durations.map(timeText).join(' / ')}` : '';
+  const seedText = differ(seeds) ? `seeds ${seeds.join(' / ')}` : `seed ${seeds[0]}`;
   return lineChart({
-    title,
-    subtitle: `Answered well: ${goodput}. Virtual time, seed ${first.seed}.`,
+    title: title ?? (differ(names) ? runs.map(([label]) => label).join(', ') : (names[0] as string)),
+    subtitle: `Answered well: ${goodput}. Virtual time${times}, ${seedText}.`,
     summary: `Share of the calls that were answered well: ${goodput}.`,
-    x: axisOf(Math.max(...runs.map(([, report]) => report.durationMs))).x,
+    x: axisOf(durationMs).x,
     panels: [
       goodputPanel('Goodput, calls a second', HEIGHT, (interval) => interval),
       ...classPanels('tiers', 'tier'),

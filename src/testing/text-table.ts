@@ -9,11 +9,18 @@ const percent = (value: number): string => number(1, ' %')(100 * value);
 const count = number(0);
 const ms = number(1, ' ms');
 
+/** Told where they differ. */
+const SETTINGS: readonly (readonly [label: string, value: (report: Report) => string])[] = [
+  ['virtual time', ({ durationMs }) => ms(durationMs)],
+  ['seed', ({ seed }) => `${seed}`],
+];
+
 /** The totals of `reports`, one column each. */
 export function textTable(reports: ReadonlyMap<string, Report>): string {
   const runs = [...reports.values()];
   const rows: string[][] = [['', ...reports.keys()]];
   const row = (label: string, value: (report: Report) => string): void => void rows.push([label, ...runs.map(value)]);
+  for (const [label, value] of SETTINGS) if (new Set(runs.map(value)).size > 1) row(label, value);
   row('offered', ({ totals }) => count(totals.offered));
   row('answered well', ({ totals }) => `${count(totals.goodput)} (${percent(totals.goodputRatio)})`);
   row('errors', ({ totals }) => count(totals.errors));
