@@ -1,6 +1,8 @@
 import type { Tier } from '../core/context.js';
+import type { Reason } from '../core/errors.js';
 import { checkNumber, invalid } from '../core/validate.js';
-import type { BackendFigures, Figures, Stretch } from './figures.js';
+import { type BackendFigures, type Figures, type Stretch, stretchOf } from './figures.js';
+import { Counted } from './meter.js';
 
 /** What a figure may be, `min` and `max` themselves too. */
 export interface Bound {
@@ -30,14 +32,39 @@ export type Expectations = ExpectedFigures & {
 type Group = Record<string, unknown>;
 const GROUPS = ['refusedBy', 'tiers', 'keys', 'backends'];
 const BOUND = ['min', 'max', 'fromMs', 'toMs'];
+/** What tells of a stretch of time, and not of a tier or a key in it. */
+const OF_STRETCHES = ['fromMs', 'toMs', 'tiers', 'keys', 'backends'];
+const TIERS = ['1', '2', '3', '4'];
 
-/** What is not as expected, one line a figure. `between` gives the figures of a stretch of time. */
+/** By the type, so that none is forgotten. */
+const REASON: Record<Reason, true> = {
+  circuit_open: true,
+  rate_limited: true,
+  concurrency_limited: true,
+  tier_shed: true,
+  too_old: true,
+  deadline_exceeded: true,
+  retry_exhausted: true,
+  no_instance: true,
+};
+const REASONS = Object.keys(REASON);
+const BACKEND_REASONS = ['queue_full', ...REASONS].map((reason) => `backend:${reason}`);
+
+/**
+ * What is not as expected, one line a figure. `between` gives the figures of a stretch of time.
+ *
+ * @throws TypeError with the same lines when some of them are about names that mean nothing
+ */
 export function failuresOf(
   expectations: Expectations,
   durationMs: number,
   between: (fromMs: number, toMs: number) => Stretch,
 ): string[] {
+  if (typeof expectations !== 'object' || expectations === null || Array.isArray(expectations))
+    invalid('report.assert', 'expectations', 'an object', expectations, true);
+  const totals = between(0, durationMs);
   const failures: string[] = [];
+  let mistaken = false;
   const visit = (path: readonly string[], expected: unknown): void => {
     const owner = `report.assert${path.length === 0 ? '' : `: ${path.join('.')}`}`;
     if (typeof expected !== 'object' || expected === null)
@@ -48,11 +75,17 @@ export function failuresOf(
     }
     for (const given of Array.isArray(expected) ? expected : [expected]) {
       const bound = readBound(owner, given, durationMs);
-      const failure = failureOf(path, bound, between(bound.fromMs, bound.toMs));
+      const mistake = mistakeIn(path, totals);
+      mistaken ||= mistake !== undefined;
+      const failure =
+        mistake === undefined
+          ? failureOf(path, bound, between(bound.fromMs, bound.toMs))
+          : `${path.join('.')}: ${mistake}`;
       if (failure !== undefined) failures.push(failure);
     }
   };
   visit([], expectations);
+  if (mistaken) throw new TypeError(`report.assert:\n  ${failures.join('\n  ')}`);
   return failures;
 }
 
@@ -86,19 +119,38 @@ function failureOf(path: readonly string[], bound: Required<Bound>, stretch: Str
   return `${path.join('.')} from ${fromMs} to ${toMs} ms: wanted ${wanted}, got ${got}`;
 }
 
+/** The figure that `path` names; 0 calls where nobody in a tier or of a key made any in that time. */
 function valueAt(path: readonly string[], stretch: Stretch): number {
+  const nothing = stretchOf([new Counted(stretch.fromMs, stretch.toMs)], []);
   let value: unknown = stretch;
-  for (const name of path) {
-    const known: object = value as object;
-    if (!Object.hasOwn(known, name)) {
-      // A reason that nobody gave is a zero; another name that means nothing is a mistake.
-      if (path.includes('refusedBy') && name === path.at(-1)) return 0;
-      throw new TypeError(
-        `report.assert: ${path.join('.')}: there is no ${name}; there are ${Object.keys(known).join(', ')}`,
-      );
-    }
-    value = (known as Record<string, unknown>)[name];
+  for (const [i, name] of path.entries()) {
+    const known = value as Record<string, unknown>;
+    if (Object.hasOwn(known, name)) value = known[name];
+    else value = isReason(path, i) ? 0 : nothing;
   }
-  if (typeof value !== 'number') throw new TypeError(`report.assert: ${path.join('.')} is no figure`);
-  return value;
+  return value as number;
+}
+
+/** Whether the name at `place` is one of a refusal; a key or a back-end may be called `refusedBy` too. */
+const isReason = (path: readonly string[], place: number): boolean =>
+  (place === 1 || place === 3) && path[place - 1] === 'refusedBy';
+
+/** What is wrong with the names of `path`, by the whole run: a stretch of it need not have all keys. */
+function mistakeIn(path: readonly string[], totals: Stretch): string | undefined {
+  for (const [i, name] of path.entries()) {
+    const names = namesAt(path, i, totals);
+    if (!names.includes(name)) return `there is no ${name}; there are ${names.join(', ') || 'none'}`;
+  }
+  const last = path.length - 1;
+  return isReason(path, last) || typeof valueAt(path, totals) === 'number' ? undefined : 'it is no figure';
+}
+
+function namesAt(path: readonly string[], place: number, totals: Stretch): readonly string[] {
+  const [group] = path;
+  if (isReason(path, place)) return [...new Set([...REASONS, ...BACKEND_REASONS, ...Object.keys(totals.refusedBy)])];
+  if (place === 0) return Object.keys(totals);
+  if (group === 'tiers' && place === 1) return TIERS;
+  if (group === 'keys' && place === 1) return Object.keys(totals.keys);
+  if (group !== 'backends') return Object.keys(totals).filter((name) => !OF_STRETCHES.includes(name));
+  return place === 1 ? Object.keys(totals.backends) : Object.keys(Object.values(totals.backends)[0] ?? {});
 }

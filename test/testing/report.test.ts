@@ -1,5 +1,5 @@
-import { circuitBreaker, pipeline } from 'evenkeel';
-import { compareReports, type Report, type Scenario, simulate } from 'evenkeel/testing';
+import { circuitBreaker, pipeline, RejectedError } from 'evenkeel';
+import { compareReports, type Expectations, type Report, type Scenario, simulate } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Histogram } from '../../src/testing/histogram.js';
@@ -83,7 +83,89 @@ describe('report.assert', () => {
     ]);
   });
 
+  it('reads nothing offered where a tier or a key made no call in that time', async () => {
+    report.assert({
+      tiers: { 2: { offered: { max: 0 }, goodputPerSecond: { max: 0 }, refusedBy: { too_old: { max: 0 } } } },
+    });
+    const load = { arrivals: 'constant', ratePerSecond: 10 } as const;
+    const late = await simulate({ ...SCENARIO, load: [load, { ...load, key: 'late', fromMs: 5_000 }] });
+    late.assert({
+      keys: {
+        late: {
+          offered: [
+            { max: 0, toMs: 5_000 },
+            { min: 49, fromMs: 5_000 },
+          ],
+        },
+      },
+    });
+    expect(failure(() => late.assert({ keys: { late: { goodputRatio: { min: 0, toMs: 5_000 } } } }))).toMatch(
+      / {2}keys\.late\.goodputRatio from 0 to 5000 ms: wanted ≥ 0, got nothing to tell it by$/,
+    );
+  });
+
+  it('lists a wrong name with the figures that are out of bounds', () => {
+    const expectations = {
+      goodputRatio: { min: 0.95 },
+      tiers: { 4: { goodput: { min: 1 } } },
+      keys: { k: { goodput: { min: 1 } } },
+      offered: { min: 1_000 },
+    };
+    expect(failure(() => report.assert(expectations)).split('\n')).toEqual([
+      'TypeError: report.assert:',
+      expect.stringMatching(/^ {2}goodputRatio from 0 to 10000 ms: wanted ≥ 0\.95, got 0\.6/),
+      '  tiers.4.goodput from 0 to 10000 ms: wanted ≥ 1, got 0',
+      '  keys.k.goodput: there is no k; there are a',
+      '  offered from 0 to 10000 ms: wanted ≥ 1000, got 999',
+    ]);
+  });
+
+  it('takes a key that is called refusedBy', async () => {
+    const load = { arrivals: 'constant', ratePerSecond: 10, key: 'refusedBy', fromMs: 5_000 } as const;
+    const odd = await simulate({ ...SCENARIO, load });
+    odd.assert({ keys: { refusedBy: { offered: { min: 49 }, refusedBy: { too_old: { max: 0, toMs: 5_000 } } } } });
+    expect(failure(() => odd.assert({ keys: { refusedBy: { goodputs: { max: 0 } } as never } }))).toContain(
+      'there is no goodputs; there are offered, admitted,',
+    );
+  });
+
+  it("takes the library's reasons, a back-end's too, and those that the run has seen", async () => {
+    const seen = await simulate({
+      ...SCENARIO,
+      client: {
+        pipeline: ({ clock }) =>
+          pipeline({
+            name: 'own',
+            clock,
+            run: (): Promise<never> =>
+              Promise.reject(new RejectedError({ policy: 'own', reason: 'my_own' as never, retryAfterMs: 0 })),
+          }),
+      },
+    });
+    const of = (...reasons: string[]): Expectations => ({
+      refusedBy: Object.fromEntries(reasons.map((reason) => [reason, { max: 0 }])),
+    });
+    seen.assert(of('circuit_open', 'no_instance', 'backend:queue_full', 'backend:too_old'));
+    seen.assert({ tiers: { 1: { refusedBy: { my_own: { min: 999 } } }, 2: { refusedBy: { my_own: { max: 0 } } } } });
+    for (const reason of ['circuit_opne', 'queue_full', 'backend:my_own', 'backend:']) {
+      expect(failure(() => seen.assert(of(reason)))).toMatch(
+        `TypeError: report.assert:\n  refusedBy.${reason}: there is no ${reason}; there are circuit_open, `,
+      );
+    }
+    expect(failure(() => report.assert(of('my_own')))).toContain('there is no my_own');
+    expect(failure(() => report.assert({ tiers: { 2: of('circuit_opne') } }))).toContain(
+      'tiers.2.refusedBy.circuit_opne: there is no circuit_opne',
+    );
+  });
+
   it.each([
+    [undefined, 'report.assert: expectations must be an object, got undefined'],
+    [[], 'report.assert: expectations must be an object, got an array'],
+    [{ tiers: { 5: { offered: { min: 1 } } } }, 'tiers.5.offered: there is no 5; there are 1, 2, 3, 4'],
+    [{ tiers: { 2: { fromMs: { min: 1 } } } }, 'tiers.2.fromMs: there is no fromMs; there are offered,'],
+    [{ tiers: [{ min: 1 }] }, '  tiers: it is no figure'],
+    [{ tiers: { 2: [{ min: 1 }] } }, '  tiers.2: it is no figure'],
+    [{ backends: { backend: { goodput: { min: 1 } } } }, 'there is no goodput; there are received, answered,'],
     [{ goodput_ratio: { min: 1 } }, 'goodput_ratio: there is no goodput_ratio; there are fromMs, toMs, offered,'],
     [
       { backends: { other: { busyRatio: { min: 1 } } } },
