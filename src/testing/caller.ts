@@ -4,6 +4,7 @@ import { isRejected, TimeoutError } from '../core/errors.js';
 import { pipeline } from '../core/pipeline.js';
 import type { Next, Policy } from '../core/policy.js';
 import type { Random } from '../core/random.js';
+import { invalid } from '../core/validate.js';
 import type { ServicePlan } from './plan.js';
 import type { CallInfo, ClientEnv, SimulatedPipeline } from './scenario.js';
 import type { Server } from './server.js';
@@ -19,6 +20,7 @@ export class Caller {
   readonly #timeline: Timeline;
   readonly #random: Random;
   readonly #env: ClientEnv;
+  readonly #stopAt: (mistake: unknown) => void;
   /** The time limit and the retries around the guard; undefined = nothing of all that. */
   readonly #pipeline: SimulatedPipeline | undefined;
   #turn = 0;
@@ -30,12 +32,14 @@ export class Caller {
     random: Random,
     env: ClientEnv,
     guard: SimulatedPipeline | undefined,
+    stopAt: (mistake: unknown) => void,
   ) {
     this.#plan = plan;
     this.#servers = servers;
     this.#timeline = timeline;
     this.#random = random;
     this.#env = env;
+    this.#stopAt = stopAt;
     const { clock } = timeline;
     const careless: Policy[] = [];
     if (plan.retries > 0) careless.push({ name: 'retries', clock, run: (ctx, next) => this.#retry(ctx, next) });
@@ -68,7 +72,7 @@ export class Caller {
       } catch (error) {
         if (attempt > retries || isRejected(error) || abortable?.aborted) throw error;
       }
-      const delayMs = retryDelayMs(this.#infoOf(ctx), this.#random);
+      const delayMs = this.#asked(() => retryDelayMs(this.#infoOf(ctx), this.#random));
       if (delayMs > 0) await new Promise<void>((resolve) => void ctx.clock.setTimer(resolve, delayMs));
       if (abortable?.aborted) throw abortable.reason;
       current = derive(ctx, { attempt, startedAt: ctx.clock.now() } as Partial<C>);
@@ -134,9 +138,23 @@ export class Caller {
   #route(ctx: Context & { readonly instance?: unknown }): Server {
     const servers = this.#servers;
     const chosen = this.#chosenBy(ctx.instance);
-    const server = chosen ?? servers[this.#place(ctx)];
-    if (server !== undefined) return server;
-    throw new RangeError(`simulate: ${this.#plan.name}: route must give a place from 0 to ${servers.length - 1}`);
+    if (chosen !== undefined) return chosen;
+    const place = this.#asked(() => this.#place(ctx));
+    const server = typeof place === 'number' ? servers[place] : undefined;
+    return (
+      server ??
+      invalid(`simulate: ${this.#plan.name}: route`, 'its result', `a place from 0 to ${servers.length - 1}`, place)
+    );
+  }
+
+  /** What a function of the scenario gives; a mistake in it is no failed call. */
+  #asked(fn: () => number): number {
+    try {
+      return fn();
+    } catch (error) {
+      this.#stopAt(error);
+      throw error;
+    }
   }
 
   /** By a policy, which knows the servers by name. */

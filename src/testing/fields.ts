@@ -24,6 +24,21 @@ export class Fields extends OptionReader {
     return [[`${this.path}: ${name}`, value]];
   }
 
+  atLeastOne(name: string, allowed: string): [path: string, given: unknown][] {
+    const list = this.list(name, allowed);
+    if (list.length > 0) return list;
+    const got = this.whatever(name) === undefined ? 'undefined' : 'an empty array';
+    throw new TypeError(`${this.path}: ${name} must be ${allowed}, got ${got}`);
+  }
+
+  /** A whole number, or no end of them; undefined = not given. */
+  optionalCount(name: string): number | undefined {
+    const value = this.whatever(name);
+    if (value === undefined || value === Infinity || (Number.isInteger(value) && (value as number) >= 0))
+      return value as number | undefined;
+    return invalid(this.path, name, 'a whole number ≥ 0 or Infinity', value, typeof value !== 'number');
+  }
+
   /** One of `allowed`; undefined = not given. */
   choice<T extends string>(name: string, allowed: readonly T[]): T | undefined {
     const value = this.whatever(name);

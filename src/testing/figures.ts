@@ -113,7 +113,7 @@ function backendFiguresOf(tally: ServerTally, offered: number): BackendFigures {
     refused,
     lost,
     wasted,
-    busyRatio: busyMs / workerMs,
+    busyRatio: workerMs > 0 && workerMs < Infinity ? busyMs / workerMs : NaN,
     inFlight: busyMs / spanMs,
     queueLength: queuedMs / spanMs,
     maxQueueLength: tally.mostQueued,

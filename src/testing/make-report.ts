@@ -1,4 +1,4 @@
-import { checkNumber } from '../core/validate.js';
+import { checkNumber, hasMethods, invalid } from '../core/validate.js';
 import { type Expectations, failuresOf } from './expectations.js';
 import { type Interval, type Stretch, stretchOf } from './figures.js';
 import type { Counted } from './meter.js';
@@ -82,7 +82,11 @@ export function makeReport(about: About, names: Names, counted: readonly Counted
  * @param title above the picture. @default the reports' name where they have the same, else what they are called
  */
 export function compareReports(reports: Readonly<Record<string, Report>>, title?: string): Comparison {
+  if (typeof reports !== 'object' || reports === null || Array.isArray(reports))
+    invalid('compareReports', 'reports', 'an object', reports, true);
   const runs = new Map(Object.entries(reports));
   checkNumber('compareReports', 'number of reports', runs.size, { min: 1, max: 5 });
+  for (const [name, report] of runs)
+    if (!hasMethods(report, ['between', 'assert'])) invalid('compareReports', name, 'a report', report, true);
   return { toSvg: () => drawComparison(title, runs), toText: () => textTable(runs) };
 }

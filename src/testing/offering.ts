@@ -8,6 +8,9 @@ import type { CallInfo } from './scenario.js';
 import type { Timeline } from './timeline.js';
 import { callInit } from './work.js';
 
+/** More calls than this, and ten of each user, in one instant: all are answered at once, and nobody thinks. */
+const MAX_AT_ONCE = 10_000;
+
 /** Makes the users' calls, and counts how they end. */
 export class Offering {
   readonly #timeline: Timeline;
@@ -28,7 +31,7 @@ export class Offering {
       if (dueMs < toMs) this.#timeline.at(dueMs, fn);
     };
     if (kind === 'users') {
-      for (let i = 0; i < count; i++) this.#admitUser(load, random);
+      this.#admitUsers(load, random);
     } else if (kind === 'bursts') {
       const burst = (): void => {
         for (let i = 0; i < count; i++) void this.#offer(load, random);
@@ -46,18 +49,22 @@ export class Offering {
     }
   }
 
-  /** A user of a closed loop: thinks, calls, waits, thinks … */
-  #admitUser(load: LoadPlan, random: Random): void {
+  /** The users of a closed loop: each thinks, calls, waits, thinks … */
+  #admitUsers(load: LoadPlan, random: Random): void {
+    let lastMs = -1;
+    let atOnce = 0;
     const think = (afterMs: number): void => {
       const dueMs = afterMs + load.thinkTimeMs(this.#infoOf(load, random), random);
-      if (dueMs < load.toMs) {
-        this.#timeline.at(dueMs, () => {
-          const again = (): void => think(this.#timeline.now());
-          this.#offer(load, random).then(again).catch(this.#stopAt);
-        });
-      }
+      if (dueMs >= load.toMs) return;
+      atOnce = dueMs === lastMs ? atOnce + 1 : 0;
+      lastMs = dueMs;
+      if (atOnce > MAX_AT_ONCE + 10 * load.count) throw endless(load.path, dueMs);
+      this.#timeline.at(dueMs, () => {
+        const again = (): void => think(this.#timeline.now());
+        this.#offer(load, random).then(again).catch(this.#stopAt);
+      });
     };
-    think(load.fromMs);
+    for (let i = 0; i < load.count; i++) think(load.fromMs);
   }
 
   #infoOf({ tier, key, cost }: LoadPlan, random: Random): CallInfo {
@@ -78,3 +85,8 @@ export class Offering {
     );
   }
 }
+
+const endless = (path: string, atMs: number): Error =>
+  new RangeError(
+    `${path}: thinkTimeMs must be > 0 while calls are answered at once, as at ${atMs} ms: the users would call for ever`,
+  );

@@ -6,6 +6,8 @@ import type { BackendEnv, CallInfo, ClientEnv, SimulatedPipeline } from './scena
 import type { Order } from './work-queue.js';
 
 export interface LoadPlan {
+  /** Where it stands in the scenario, for errors. */
+  path: string;
   kind: 'constant' | 'poisson' | 'bursts' | 'users';
   fromMs: number;
   toMs: number;

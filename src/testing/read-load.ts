@@ -1,6 +1,6 @@
 import type { Tier } from '../core/context.js';
 import type { Random } from '../core/random.js';
-import { checkNumber, invalid } from '../core/validate.js';
+import { checkNumber, invalid, optionalNumber } from '../core/validate.js';
 import { type Change, type Stretch, stretchesOf } from './arrivals.js';
 import { Fields, inOrder } from './fields.js';
 import type { LoadPlan } from './plan.js';
@@ -18,8 +18,10 @@ const OF_KIND: Record<LoadPlan['kind'], readonly string[]> = {
 export function readLoad(owner: string, given: unknown, durationMs: number): LoadPlan {
   const read = new Fields(owner, given);
   const kind = read.oneOf('arrivals', undefined as never, ['constant', 'poisson', 'bursts', 'users'] as const);
-  const toMs = read.number('toMs', durationMs, { min: 0 });
+  const givenToMs = optionalNumber(read, 'toMs', { min: 0 });
+  const toMs = givenToMs ?? durationMs;
   const plan: LoadPlan = {
+    path: owner,
     kind,
     fromMs: read.number('fromMs', 0, { min: 0 }),
     toMs: Math.min(toMs, durationMs),
@@ -31,7 +33,10 @@ export function readLoad(owner: string, given: unknown, durationMs: number): Loa
     everyMs: 0,
     thinkTimeMs: () => 0,
   };
-  if (plan.fromMs > toMs) invalid(owner, 'toMs', `≥ fromMs, which is ${plan.fromMs}`, toMs);
+  if (plan.fromMs > toMs) {
+    if (givenToMs === undefined) invalid(owner, 'fromMs', `≤ the durationMs, ${durationMs}`, plan.fromMs);
+    invalid(owner, 'toMs', `≥ fromMs, which is ${plan.fromMs}`, toMs);
+  }
   for (const field of Object.values(OF_KIND).flat()) {
     if (OF_KIND[kind].includes(field) || (given as Record<string, unknown>)[field] === undefined) continue;
     throw new TypeError(`${owner}: ${field} has no meaning where arrivals is '${kind}'`);
@@ -50,7 +55,12 @@ export function readLoad(owner: string, given: unknown, durationMs: number): Loa
 }
 
 function readTier(owner: string, value: unknown): (random: Random) => Tier {
-  if (typeof value === 'function') return value as (random: Random) => Tier;
+  if (typeof value === 'function') {
+    return (random) => {
+      const tier = value(random);
+      return TIERS.includes(tier) ? tier : invalid(`${owner}: tier`, 'its result', '1, 2, 3 or 4', tier);
+    };
+  }
   if (value !== undefined && !TIERS.includes(value as number))
     invalid(owner, 'tier', '1, 2, 3, 4 or a function', value);
   const tier = (value ?? 3) as Tier;
@@ -58,7 +68,12 @@ function readTier(owner: string, value: unknown): (random: Random) => Tier {
 }
 
 function readKey(owner: string, value: unknown): (random: Random) => string | undefined {
-  if (typeof value === 'function') return value as (random: Random) => string;
+  if (typeof value === 'function') {
+    return (random) => {
+      const key = value(random);
+      return typeof key === 'string' ? key : invalid(`${owner}: key`, 'its result', 'a string', key, true);
+    };
+  }
   if (value !== undefined && typeof value !== 'string') invalid(owner, 'key', 'a string or a function', value, true);
   return () => value as string | undefined;
 }

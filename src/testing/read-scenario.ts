@@ -6,6 +6,9 @@ import { readLoad } from './read-load.js';
 import { ServiceReader } from './read-service.js';
 import type { Scenario } from './scenario.js';
 
+/** Each takes about 3 kB. */
+const MAX_INTERVALS = 100_000;
+
 /** @throws TypeError or RangeError that names the field. */
 export function readScenario(scenario: Scenario): Plan {
   const read = new Fields('simulate', scenario);
@@ -13,10 +16,12 @@ export function readScenario(scenario: Scenario): Plan {
   const seed = read.number('seed', undefined, { integer: true, min: -(2 ** 53), max: 2 ** 53 });
   const durationMs = read.number('durationMs', undefined, { above: 0 });
   const intervalMs = read.number('intervalMs', niceInterval(durationMs), { above: 0, max: durationMs });
+  if (durationMs / intervalMs > MAX_INTERVALS) {
+    invalid('simulate', 'intervalMs', `≥ durationMs / ${MAX_INTERVALS}, ${durationMs / MAX_INTERVALS}`, intervalMs);
+  }
   const loads = read
-    .list('load', 'a load, or an array of them')
+    .atLeastOne('load', 'a load, or an array of them')
     .map(([path, load]) => readLoad(path, load, durationMs));
-  if (loads.length === 0) invalid('simulate', 'load', 'a load, or an array of them', scenario.load, true);
   const clockSteps = read.list('clockSteps', 'an array').map(([path, step]) => {
     const fields = new Fields(path, step);
     const read = { atMs: fields.number('atMs', undefined, { min: 0 }), byMs: fields.number('byMs', undefined, {}) };

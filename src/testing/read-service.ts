@@ -7,10 +7,10 @@ import type { CallInfo, ClientEnv, SimulatedPipeline } from './scenario.js';
 function readState(read: Fields): Partial<ServerState> {
   const errorRatio = read.whatever('errorRatio');
   const state = {
-    workers: optionalNumber(read, 'workers', { min: 0, infinite: true }),
+    workers: read.optionalCount('workers'),
     serviceTimeMs: read.optionalDuration('serviceTimeMs'),
     slowdown: optionalNumber(read, 'slowdown', { above: 0 }),
-    queue: optionalNumber(read, 'queue', { min: 0, infinite: true }),
+    queue: read.optionalCount('queue'),
     order: read.choice('order', ['fifo', 'lifo', 'adaptive']),
     errorRatio: errorRatio === undefined ? undefined : readErrorRatio(read.path, errorRatio),
     errorTimeMs: read.optionalDuration('errorTimeMs'),
@@ -27,8 +27,6 @@ function readErrorRatio(owner: string, value: unknown): (call: CallInfo) => numb
   return () => ratio;
 }
 
-const BACKENDS = 'a back-end, or an array of them';
-
 /** Reads services and back-ends; the same object in two places is read once. */
 export class ServiceReader {
   readonly servers: ServerPlan[] = [];
@@ -40,8 +38,7 @@ export class ServiceReader {
   /** What of `fields` makes a service; the others are the caller's. */
   read(fields: Fields, clientName: string): ServicePlan {
     const client = readClient(`${fields.path}: client`, fields.whatever('client', {}));
-    const backends = fields.list('backend', BACKENDS);
-    if (backends.length === 0) invalid(fields.path, 'backend', BACKENDS, fields.whatever('backend'), true);
+    const backends = fields.atLeastOne('backend', 'a back-end, or an array of them');
     return { ...client, name: clientName, servers: backends.map(([path, backend]) => this.#backend(path, backend)) };
   }
 

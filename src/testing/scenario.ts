@@ -102,7 +102,7 @@ export interface ClosedLoad extends LoadOptions {
   arrivals: 'users';
   /** A whole number ≥ 1. */
   users: number;
-  /** Between an answer, of whatever kind, and the next call; also before the first. */
+  /** Between an answer, of whatever kind, and the next call; also before the first. Not 0 where calls may fail at once. */
   thinkTimeMs: Duration;
 }
 
@@ -138,13 +138,13 @@ export interface Client {
 
 /** What of a back-end may change in mid-run. */
 export interface BackendState {
-  /** How many calls it works on at a time, ≥ 0; may be Infinity. @default 1 */
+  /** How many calls it works on at a time, a whole number ≥ 0 or Infinity. @default 1 */
   workers?: number;
   /** How long a worker takes. */
   serviceTimeMs?: Duration;
   /** What that is multiplied by, > 0: 2.5 makes 50 ms of 20. @default 1 */
   slowdown?: number;
-  /** How many calls may wait; one more is answered `queue_full` at once. @default Infinity */
+  /** How many calls may wait, a whole number ≥ 0 or Infinity; one more is answered `queue_full` at once. @default Infinity */
   queue?: number;
   /**
    * Who is next: the first come, the last come, or `adaptive`: the first come, but the last once the queue has not been
@@ -202,7 +202,7 @@ export interface Scenario extends Service {
   seed: number;
   /** > 0. */
   durationMs: number;
-  /** Length of the report's steps, ms. @default 1, 2 or 5 × 10ⁿ ms, so that there are 50 to 125 of them */
+  /** Length of the report's steps, ms; at most 100,000 of them. @default 1, 2 or 5 × 10ⁿ ms, so that there are 50 to 125 of them */
   intervalMs?: number;
   load: Load | readonly Load[];
   /** Steps of the clock that the policies see, as on a broken host: so many ms at once, also backwards. */

@@ -23,17 +23,19 @@ export class Server {
   readonly #timeline: Timeline;
   readonly #random: Random;
   readonly #refusalTimeMs: number;
+  readonly #stopAt: (mistake: unknown) => void;
   #state: ServerState;
   readonly #queue = new WorkQueue<Work>();
   readonly #working = new Set<Work>();
   #tally = new ServerTally();
   #accountedMs = 0;
 
-  constructor(plan: ServerPlan, timeline: Timeline, random: Random) {
+  constructor(plan: ServerPlan, timeline: Timeline, random: Random, stopAt: (mistake: unknown) => void) {
     this.name = plan.name;
     this.#timeline = timeline;
     this.#random = random;
     this.#refusalTimeMs = plan.refusalTimeMs;
+    this.#stopAt = stopAt;
     this.#state = plan.state;
     for (const { atMs, changes } of plan.schedule) timeline.at(atMs, () => this.#change(changes));
   }
@@ -168,8 +170,7 @@ export class Server {
       const draw = fails ? (errorTimeMs ?? serviceTimeMs) : serviceTimeMs;
       return { ms: draw(call, this.#random) * slowdown, fails };
     } catch (error) {
-      // Nothing else would have the promise's rejection be heard now.
-      this.#timeline.wake();
+      this.#stopAt(error);
       throw error;
     }
   }
@@ -247,7 +248,7 @@ export class Server {
     const { workers } = this.#state;
     tally.spanMs += ms;
     tally.busyMs += ms * this.#working.size;
-    if (workers < Infinity) tally.workerMs += ms * Math.max(workers, this.#working.size);
+    tally.workerMs += ms * Math.max(workers, this.#working.size);
     tally.queuedMs += ms * this.#queue.length;
   }
 }

@@ -2,7 +2,7 @@
 import { pipeline } from '../core/pipeline.js';
 import type { Policy } from '../core/policy.js';
 import type { Random } from '../core/random.js';
-import { OptionReader } from '../core/validate.js';
+import { invalid, OptionReader } from '../core/validate.js';
 import { Caller } from './caller.js';
 import { makeReport } from './make-report.js';
 import { Meter, type PolicyState, ServerTally } from './meter.js';
@@ -55,7 +55,7 @@ class Simulation {
     // The loads and the back-ends first: they meet the same chances whatever the policies are.
     const loads = plan.loads.map((load) => ({ load, random: this.#newRandom() }));
     for (const server of plan.servers) {
-      this.#servers.set(server, new Server(server, this.#timeline, this.#newRandom()));
+      this.#servers.set(server, new Server(server, this.#timeline, this.#newRandom(), this.#stopAt));
     }
     const caller = this.#callerOf(plan.service);
     for (const [from, server] of this.#servers) {
@@ -82,6 +82,8 @@ class Simulation {
 
   #env(owner: string): Env {
     const watch = (name: string, snapshot: () => object): void => {
+      if (typeof snapshot !== 'function')
+        invalid(`simulate: ${owner}: watch(${JSON.stringify(name)})`, 'snapshot', 'a function', snapshot, true);
       this.#watched.push({ name: this.#unusedName(`${owner}: ${name}`), snapshot });
     };
     return { clock: this.#timeline.clock, random: this.#newRandom(), watch };
@@ -100,7 +102,7 @@ class Simulation {
       const random = this.#newRandom();
       const env = { ...this.#env(plan.name), instances: Object.freeze(servers.map(({ name }) => name)) };
       const guard = plan.pipeline && this.#linked(plan.name, plan.pipeline(env));
-      caller = new Caller(plan, servers, this.#timeline, random, env, guard);
+      caller = new Caller(plan, servers, this.#timeline, random, env, guard, this.#stopAt);
       this.#callers.set(plan, caller);
     }
     return caller;
@@ -184,8 +186,9 @@ function plainOf(snapshot: object): PolicyState {
  * Plays `scenario` in virtual time: at 100 calls a second more than a thousand times as fast as real time. The same seed
  * gives the same report, byte for byte.
  *
- * @throws TypeError or RangeError that names the field, for a scenario that is wrong; and what the scenario's own
- * functions threw, if that is a mistake in them (TypeError, RangeError, ReferenceError).
+ * @throws TypeError or RangeError that names the field, for a scenario that is wrong; what the scenario's own functions
+ * threw (`serviceTimeMs`, `route` …); and what a policy threw, if that is a mistake in it (TypeError, RangeError,
+ * ReferenceError).
  */
 export async function simulate(scenario: Scenario, options: SimulateOptions = {}): Promise<Report> {
   const read = new OptionReader('simulate', options);

@@ -76,10 +76,10 @@ describe('simulate', () => {
       stderr: `evenkeel: ${SCENARIOS}#wrong: simulate: durationMs must be a finite number > 0, got -1`,
     });
     const bounds = await command('simulate', `${SCENARIOS}#odd`);
-    expect([bounds.exitCode, bounds.stderr]).toEqual([
-      1,
-      `evenkeel: ${SCENARIOS}#odd: report.assert: goodputRatio: unknown field least; there are min, max, fromMs, toMs`,
-    ]);
+    expect(bounds.exitCode).toBe(1);
+    expect(bounds.stderr).toMatch(
+      /^evenkeel: .*scenarios\.mjs#odd: report\.assert:[\s\S]*goodputRatio: unknown field least/,
+    );
     const throwing = await command('simulate', `${SCENARIOS}#throwing`);
     expect(throwing.exitCode).toBe(1);
     expect(throwing.stderr).toMatch(

@@ -1,5 +1,6 @@
-import { type Scenario, simulate } from 'evenkeel/testing';
-import { expect, it, vi } from 'vitest';
+import { pipeline, retry } from 'evenkeel';
+import { type ClientEnv, type Scenario, simulate } from 'evenkeel/testing';
+import { describe, expect, it, vi } from 'vitest';
 
 // On a busy machine: what is played is virtual time, but it has to be played.
 vi.setConfig({ testTimeout: 60_000 });
@@ -18,6 +19,7 @@ it.each<[object, string]>([
   [{ seed: undefined }, 'simulate: seed must be'],
   [{ durationMs: 0 }, 'simulate: durationMs must be a finite number > 0, got 0'],
   [{ intervalMs: 2_000 }, 'simulate: intervalMs must be a finite number > 0 and ≤ 1000, got 2000'],
+  [{ intervalMs: 1e-6 }, 'simulate: intervalMs must be ≥ durationMs / 100000, 0.01, got 0.000001'],
   [{ name: '' }, 'simulate: name must be a string that is not empty'],
   [
     { wrong: 1 },
@@ -28,7 +30,7 @@ it.each<[object, string]>([
     'simulate: client: unknown option timeout; there are route, timeoutMs, retries, retryDelayMs, cancels, pipeline',
   ],
   [{ load: undefined }, 'simulate: load must be a load, or an array of them, got undefined'],
-  [{ load: [] }, 'simulate: load must be a load, or an array of them, got an array'],
+  [{ load: [] }, 'simulate: load must be a load, or an array of them, got an empty array'],
   [{ load: 5 }, 'simulate: load must be a load, or an array of them, got 5'],
   [{ load: [GOOD.load, null] }, 'simulate: load[1] must be an object, got null'],
   [
@@ -52,6 +54,10 @@ it.each<[object, string]>([
   [load({ ratePerSecond: [5] }), 'simulate: load: ratePerSecond[0] must be an object, got 5'],
   [load({ tier: 5 }), 'simulate: load: tier must be 1, 2, 3, 4 or a function, got 5'],
   [load({ key: 5 }), 'simulate: load: key must be a string or a function, got 5'],
+  [load({ tier: () => 9 }), 'simulate: load: tier: its result must be 1, 2, 3 or 4, got 9'],
+  [load({ tier: () => Number.NaN }), 'simulate: load: tier: its result must be 1, 2, 3 or 4, got NaN'],
+  [load({ key: () => 9 }), 'simulate: load: key: its result must be a string, got 9'],
+  [load({ fromMs: 5_000 }), 'simulate: load: fromMs must be ≤ the durationMs, 1000, got 5000'],
   [load({ cost: -1 }), 'simulate: load: cost must be a finite number ≥ 0, got -1'],
   [load({ fromMs: 500, toMs: 400 }), 'simulate: load: toMs must be ≥ fromMs, which is 500, got 400'],
   [
@@ -71,7 +77,7 @@ it.each<[object, string]>([
   ],
   [{ load: { arrivals: 'users', users: 2 } }, 'simulate: load: thinkTimeMs must be a number ≥ 0, a function, or {'],
   [{ backend: undefined }, 'simulate: backend must be a back-end, or an array of them, got undefined'],
-  [{ backend: [] }, 'simulate: backend must be a back-end, or an array of them, got an array'],
+  [{ backend: [] }, 'simulate: backend must be a back-end, or an array of them, got an empty array'],
   [{ backend: {} }, 'simulate: backend: serviceTimeMs must be a number ≥ 0, a function, or {'],
   [
     { backend: [{ serviceTimeMs: 1 }, { serviceTimeMs: -1 }] },
@@ -91,8 +97,10 @@ it.each<[object, string]>([
     backend({ serviceTimeMs: { distribution: 'lognormal', medianMs: 2, p99Ms: 1 } }),
     'simulate: backend: serviceTimeMs: p99Ms must be ≥ medianMs, which is 2, got 1',
   ],
-  [backend({ workers: -1 }), 'simulate: backend: workers must be a number ≥ 0, got -1'],
-  [backend({ queue: -1 }), 'simulate: backend: queue must be a number ≥ 0, got -1'],
+  [backend({ workers: -1 }), 'simulate: backend: workers must be a whole number ≥ 0 or Infinity, got -1'],
+  [backend({ workers: 1.5 }), 'simulate: backend: workers must be a whole number ≥ 0 or Infinity, got 1.5'],
+  [backend({ queue: -1 }), 'simulate: backend: queue must be a whole number ≥ 0 or Infinity, got -1'],
+  [backend({ queue: 0.5 }), 'simulate: backend: queue must be a whole number ≥ 0 or Infinity, got 0.5'],
   [backend({ slowdown: 0 }), 'simulate: backend: slowdown must be a finite number > 0, got 0'],
   [backend({ order: 'random' }), "simulate: backend: order must be 'fifo' or 'lifo' or 'adaptive', got \"random\""],
   [backend({ outage: true }), "simulate: backend: outage must be 'none' or 'refuse' or 'hang', got true"],
@@ -109,7 +117,7 @@ it.each<[object, string]>([
   ],
   [
     backend({ schedule: [{ atMs: 1, workers: 'many' }] }),
-    'simulate: backend: schedule[0]: workers must be a number ≥ 0, got "many"',
+    'simulate: backend: schedule[0]: workers must be a whole number ≥ 0 or Infinity, got "many"',
   ],
   [
     backend({ schedule: [{ atMs: 2 }, { atMs: 1 }] }),
@@ -130,7 +138,7 @@ it.each<[object, string]>([
   ],
   [
     backend({ calls: { backend: { serviceTimeMs: 1, queue: 'x' } } }),
-    'simulate: backend: calls: backend: queue must be a number ≥ 0, got "x"',
+    'simulate: backend: calls: backend: queue must be a whole number ≥ 0 or Infinity, got "x"',
   ],
   [
     backend({ calls: [{ client: { retries: 0.5 }, backend: { serviceTimeMs: 1 } }] }),
@@ -140,6 +148,16 @@ it.each<[object, string]>([
   [
     { client: { route: 'nearest' } },
     "simulate: client: route must be 'round-robin', 'random' or a function, got \"nearest\"",
+  ],
+  [{ client: { route: () => 7 } }, 'simulate: client: route: its result must be a place from 0 to 0, got 7'],
+  [{ client: { route: () => '0' } }, 'simulate: client: route: its result must be a place from 0 to 0, got "0"'],
+  [
+    { client: { pipeline: ({ watch }: ClientEnv) => watch('x', 5 as never) } },
+    'simulate: client: watch("x"): snapshot must be a function, got 5',
+  ],
+  [
+    { load: [{ arrivals: 'users', users: 5, thinkTimeMs: 0 }], backend: { serviceTimeMs: 10, outage: 'refuse' } },
+    'simulate: load[0]: thinkTimeMs must be > 0 while calls are answered at once, as at 0 ms: the users would call for ever',
   ],
   [{ client: { retryDelayMs: 'long' } }, 'simulate: client: retryDelayMs must be'],
   [{ client: { cancels: 1 } }, 'simulate: client: cancels must be true or false, got 1'],
@@ -154,6 +172,49 @@ it('refuses what is no scenario, and what are no options', async () => {
   await expect(simulate(GOOD, { onProgress: 5 as never })).rejects.toThrow(
     'simulate: onProgress must be a function, got 5',
   );
+});
+
+describe('what a function of the scenario throws is no failed call:', () => {
+  const fail = (): never => {
+    throw new Error('mine');
+  };
+  const failing = { serviceTimeMs: 10, errorRatio: 1 };
+  it.each<[string, object]>([
+    ['serviceTimeMs', backend({ serviceTimeMs: fail })],
+    ['errorTimeMs', backend({ ...failing, errorTimeMs: fail })],
+    ['errorRatio', backend({ errorRatio: fail })],
+    ['retryDelayMs', { client: { retries: 1, retryDelayMs: fail }, backend: failing }],
+    ['route', { client: { route: fail } }],
+    ['tier', load({ tier: fail })],
+    ['key', load({ key: fail })],
+    ['thinkTimeMs', { load: { arrivals: 'users', users: 1, thinkTimeMs: fail } }],
+  ])('%s', async (_, changes) => {
+    await expect(simulate({ ...GOOD, ...changes } as Scenario)).rejects.toThrow(/^mine$/);
+    const { client } = changes as Scenario;
+    // A policy that takes it for a failure changes nothing.
+    const guarded = { ...client, pipeline: ({ clock }: ClientEnv) => pipeline(retry({ clock })) };
+    await expect(simulate({ ...GOOD, ...changes, client: guarded } as Scenario)).rejects.toThrow(/^mine$/);
+  });
+
+  it('also where it is no error', async () => {
+    const scenario = backend({
+      serviceTimeMs: () => {
+        throw undefined;
+      },
+    });
+    await expect(simulate({ ...GOOD, ...scenario } as Scenario)).rejects.toBe(undefined);
+  });
+});
+
+it('lets many users call at once whose calls take time, without a pause between them', async () => {
+  const users = { arrivals: 'users', users: 11_000, thinkTimeMs: 0 } as const;
+  const { totals } = await simulate({
+    ...GOOD,
+    durationMs: 15,
+    load: users,
+    backend: { serviceTimeMs: 10, workers: Infinity },
+  });
+  expect(totals.offered).toBe(22_000);
 });
 
 it('refuses a back-end that calls itself', async () => {

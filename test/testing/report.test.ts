@@ -239,6 +239,13 @@ describe('a report', () => {
     expect(() => compareReports({})).toThrow(
       'compareReports: number of reports must be a finite number ≥ 1 and ≤ 5, got 0',
     );
+    for (const [reports, message] of [
+      [undefined, 'compareReports: reports must be an object, got undefined'],
+      [null, 'compareReports: reports must be an object, got null'],
+      [[bare], 'compareReports: reports must be an object, got an array'],
+      [{ bare, a: 1 }, 'compareReports: a must be a report, got 1'],
+    ] as const)
+      expect(() => compareReports(reports as never)).toThrow(message);
   });
 
   it('compares by tier and key, the busiest and all others, and names what back-ends refused', async () => {

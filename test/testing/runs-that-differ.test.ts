@@ -139,6 +139,18 @@ it.each([
   expect(new Set(seen.slice(5, 100))).toEqual(new Set([share]));
 });
 
+it('there is no share of busy workers where there is no end of them, or has been', async () => {
+  const backend = { workers: 4, serviceTimeMs: 20, schedule: [{ atMs: 1_000, workers: Infinity }] };
+  const report = await simulate({ ...SHORT, backend });
+  expect(report.totals.backends.backend?.busyRatio).toBe(Number.NaN);
+  expect(report.between(0, 1_000).backends.backend?.busyRatio).toBeCloseTo(0.5, 1);
+  expect(report.between(1_000, 2_000).backends.backend).toMatchObject({
+    busyRatio: Number.NaN,
+    inFlight: expect.closeTo(2, 1),
+  });
+  expect(report.toText()).toMatch(/^ {2}busy +–$/m);
+});
+
 it('report.assert passes over what is undefined, and refuses a bound that is none, and what is no figure', async () => {
   const report = await simulate(SHORT);
   report.assert({ goodput: { min: 100 }, tiers: { 1: undefined }, keys: undefined } as never);
@@ -146,7 +158,7 @@ it('report.assert passes over what is undefined, and refuses a bound that is non
     'report.assert: goodputRatio: a bound must be an object, got null',
   );
   expect(() => report.assert({ backends: { backend: [{ min: 1 }] } } as never)).toThrow(
-    'report.assert: backends.backend is no figure',
+    'backends.backend: it is no figure',
   );
 });
 

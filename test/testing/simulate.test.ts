@@ -421,7 +421,9 @@ describe('back-ends', () => {
     expect(await received({ pipeline: () => pipeline(to('b')) })).toEqual([0, 999, 0]);
     expect(await received({ pipeline: () => pipeline(to(2)) })).toEqual([0, 0, 999]);
     await expect(received({ pipeline: () => pipeline(to('c')) })).rejects.toThrow('there is no back-end c');
-    await expect(received({ route: () => 3 })).rejects.toThrow('route must give a place from 0 to 2');
+    await expect(received({ route: () => 3 })).rejects.toThrow(
+      'simulate: client: route: its result must be a place from 0 to 2, got 3',
+    );
   });
 });
 
@@ -703,9 +705,20 @@ describe('a run', () => {
   });
 
   it('does not hang where the time stands still', async () => {
+    const forEver: Policy = {
+      name: 'for ever',
+      run: (ctx, next) => {
+        const again = (): unknown => ctx.clock.setTimer(again, 0);
+        again();
+        return next(ctx);
+      },
+    };
+    await expect(play({ client: { pipeline: () => pipeline(forEver) } })).rejects.toThrow(
+      'simulate: more than 1000000 events at 10 ms',
+    );
     const users = { arrivals: 'users', users: 1, thinkTimeMs: 0 } as const;
     await expect(play({ load: users, backend: { serviceTimeMs: 0 } })).rejects.toThrow(
-      'simulate: more than 1000000 events at 0 ms',
+      'simulate: load: thinkTimeMs must be > 0 while calls are answered at once, as at 0 ms',
     );
   });
 
