@@ -1,7 +1,6 @@
 import type { Clock, TimerHandle } from '../core/clock.js';
-import { TimerQueue } from '../core/timers.js';
+import { afterPromises, TimerQueue } from '../core/timers.js';
 import { checkNumber, invalid } from '../core/validate.js';
-import { afterPromises } from './host-turn.js';
 
 /** A clock that moves only when told to. */
 export interface ManualClock extends Clock {

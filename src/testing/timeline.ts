@@ -1,6 +1,5 @@
 import type { Clock, TimerHandle } from '../core/clock.js';
-import { TimerQueue } from '../core/timers.js';
-import { afterPromises } from './host-turn.js';
+import { afterPromises, TimerQueue } from '../core/timers.js';
 
 /** More events than this in one instant: something sets timers of 0 ms for ever. */
 const MAX_AT_ONCE = 1_000_000;
