@@ -139,7 +139,7 @@ export class Caller {
     const servers = this.#servers;
     const chosen = this.#chosenBy(ctx.instance);
     if (chosen !== undefined) return chosen;
-    const place = this.#asked(() => this.#place(ctx));
+    const place = this.#place(ctx);
     const server = typeof place === 'number' ? servers[place] : undefined;
     return (
       server ??
@@ -174,7 +174,7 @@ export class Caller {
     if (count === 1 && typeof route !== 'function') return 0;
     if (route === 'round-robin') return this.#turn++ % count;
     if (route === 'random') return Math.floor(this.#random() * count);
-    return route(this.#infoOf(ctx), this.#env);
+    return this.#asked(() => route(this.#infoOf(ctx), this.#env));
   }
 
   #infoOf({ tier = 3, key, cost = 1 }: Context): CallInfo {
