@@ -73,7 +73,9 @@ export function failuresOf(
       for (const [name, inner] of Object.entries(expected)) if (inner !== undefined) visit([...path, name], inner);
       return;
     }
-    for (const given of Array.isArray(expected) ? expected : [expected]) {
+    const bounds = Array.isArray(expected) ? expected : [expected];
+    if (bounds.length === 0) throw new TypeError(`${owner}: an empty array bounds nothing`);
+    for (const given of bounds) {
       const bound = readBound(owner, given, durationMs);
       const mistake = mistakeIn(path, totals);
       mistaken ||= mistake !== undefined;
@@ -107,15 +109,18 @@ function readBound(owner: string, given: unknown, durationMs: number): Required<
   checkNumber(owner, 'max', max, { min, infinite: true });
   checkNumber(owner, 'fromMs', fromMs, { min: 0, below: durationMs });
   checkNumber(owner, 'toMs', toMs, { above: fromMs });
+  if (min === -Infinity && max === Infinity) throw new TypeError(`${owner}: needs min, max or both: it bounds nothing`);
   return { min, max, fromMs, toMs };
 }
 
 function failureOf(path: readonly string[], bound: Required<Bound>, stretch: Stretch): string | undefined {
   const { min, max, fromMs, toMs } = bound;
   const value = valueAt(path, stretch);
-  if (value >= min && value <= max) return undefined;
+  const isWithin = (figure: number): boolean => figure >= min && figure <= max;
+  if (isWithin(value)) return undefined;
   const wanted = [min > -Infinity ? `≥ ${min}` : '', max < Infinity ? `≤ ${max}` : ''].filter(Boolean).join(' and ');
-  const got = Number.isNaN(value) ? 'nothing to tell it by' : Number(value.toPrecision(4));
+  const rounded = Number(value.toPrecision(4));
+  const got = Number.isNaN(value) ? 'nothing to tell it by' : isWithin(rounded) ? value : rounded;
   return `${path.join('.')} from ${fromMs} to ${toMs} ms: wanted ${wanted}, got ${got}`;
 }
 

@@ -1,9 +1,8 @@
 /** Plays a scenario: discrete events in virtual time around the very pipelines that run in production. */
-import { pipeline } from '../core/pipeline.js';
-import type { Policy } from '../core/policy.js';
 import type { Random } from '../core/random.js';
 import { invalid, OptionReader } from '../core/validate.js';
 import { Caller } from './caller.js';
+import { inVirtualTime } from './in-virtual-time.js';
 import { makeReport } from './make-report.js';
 import { Meter, type PolicyState, ServerTally } from './meter.js';
 import { Offering } from './offering.js';
@@ -110,26 +109,16 @@ class Simulation {
 
   /** A pipeline that lives in the simulation's time, and whose policies the report follows. */
   #linked(owner: string, given: SimulatedPipeline): SimulatedPipeline {
-    if (!Array.isArray(given?.policies) || typeof given.execute !== 'function') {
-      throw new TypeError(`simulate: ${owner}: pipeline must return a pipeline`);
-    }
-    const { clock } = this.#timeline;
+    const linked = inVirtualTime(`simulate: ${owner}`, given, this.#timeline.clock);
     for (const policy of given.policies) {
-      if (policy.clock !== undefined && policy.clock !== clock) {
-        throw new TypeError(`simulate: ${owner}: pipeline: ${policy.name} has another clock; give it env.clock`);
-      }
       const { snapshot } = policy as { snapshot?: () => object };
-      if (typeof snapshot === 'function') {
-        this.#watched.push({
-          name: this.#unusedName(`${owner}: ${policy.name}`),
-          snapshot: () => snapshot.call(policy),
-        });
-      }
+      if (typeof snapshot !== 'function') continue;
+      this.#watched.push({
+        name: this.#unusedName(`${owner}: ${policy.name}`),
+        snapshot: () => snapshot.call(policy),
+      });
     }
-    if (given.policies.some((policy) => policy.clock !== undefined)) return given;
-    // Without a clock in it, it would live by the host's.
-    const timed: Policy = { name: 'virtual time', clock, run: (ctx, next) => next(ctx) };
-    return pipeline(timed, ...(given.policies as Policy[]));
+    return linked;
   }
 
   /** The report's intervals. They come first: what happens at a boundary belongs to what follows it. */

@@ -120,6 +120,15 @@ describe('report.assert', () => {
     ]);
   });
 
+  it('has as many digits as tell a figure from its bound', () => {
+    const { goodputRatio } = report.totals;
+    const rounded = Number(goodputRatio.toPrecision(4));
+    expect(rounded).not.toBe(goodputRatio);
+    const bound = rounded > goodputRatio ? { min: rounded } : { max: rounded };
+    expect(failure(() => report.assert({ goodputRatio: bound }))).toContain(`got ${goodputRatio}`);
+    expect(failure(() => report.assert({ goodputRatio: { min: 2 } }))).toContain(`got ${rounded}`);
+  });
+
   it('takes a key that is called refusedBy', async () => {
     const load = { arrivals: 'constant', ratePerSecond: 10, key: 'refusedBy', fromMs: 5_000 } as const;
     const odd = await simulate({ ...SCENARIO, load });
@@ -180,9 +189,11 @@ describe('report.assert', () => {
     [{ goodputRatio: { fromMs: 10_000 } }, 'fromMs must be a finite number ≥ 0 and < 10000, got 10000'],
     [{ goodputRatio: 0.95 }, 'report.assert: goodputRatio must be an object, got 0.95'],
     [
-      { goodputRatio: { fromMs: 1_001, toMs: 1_999 } },
+      { goodputRatio: { min: 0, fromMs: 1_001, toMs: 1_999 } },
       'no interval begins from 1001 to 1999 ms; they are 1000 ms long',
     ],
+    [{ goodputRatio: { toMs: 9_000 } }, 'report.assert: goodputRatio: needs min, max or both: it bounds nothing'],
+    [{ goodputRatio: [] }, 'report.assert: goodputRatio: an empty array bounds nothing'],
     [{ tiers: { min: 1 } }, 'report.assert: tiers.min must be an object, got 1'],
   ])('refuses %j', (expectations, message) => {
     expect(failure(() => report.assert(expectations as never))).toContain(message);
@@ -272,6 +283,13 @@ describe('a report', () => {
     const narrow = await simulate({ ...SCENARIO, client: {}, backend: { serviceTimeMs: 5_000, queue: 0 } });
     expect(narrow.toText()).toMatch(/^ {2}refused +\d/m);
     expect(few.toText()).not.toMatch(/^ {2}lost/m);
+  });
+
+  it('draws as many intervals as there may be', async () => {
+    const fine = await simulate({ ...SCENARIO, durationMs: 1_000, intervalMs: 0.01 });
+    expect(fine.series).toHaveLength(100_000);
+    expect(fine.toSvg()).not.toMatch(/NaN|Infinity|undefined/);
+    expect(compareReports({ fine }).toSvg()).not.toMatch(/NaN|Infinity|undefined/);
   });
 
   it('draws a run in which nothing happens', async () => {
