@@ -1,9 +1,10 @@
 import { checkNumber, hasMethods, invalid } from '../core/validate.js';
+import { drawComparison } from './comparison-chart.js';
 import { type Expectations, failuresOf } from './expectations.js';
 import { type Interval, type Stretch, stretchOf } from './figures.js';
 import type { Counted } from './meter.js';
 import type { Comparison, Report } from './report.js';
-import { drawComparison, drawReport } from './report-chart.js';
+import { drawReport } from './report-chart.js';
 import { textTable } from './text-table.js';
 
 class SimulationReport implements Report {

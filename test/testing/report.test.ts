@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Histogram } from '../../src/testing/histogram.js';
 import { niceTicks } from '../../src/testing/line-chart.js';
+import { panelOf } from '../../src/testing/panels.js';
 
 // On a busy machine: what is played is virtual time, but it has to be played.
 vi.setConfig({ testTimeout: 60_000 });
@@ -285,13 +286,6 @@ describe('a report', () => {
     expect(few.toText()).not.toMatch(/^ {2}lost/m);
   });
 
-  it('draws as many intervals as there may be', async () => {
-    const fine = await simulate({ ...SCENARIO, durationMs: 1_000, intervalMs: 0.01 });
-    expect(fine.series).toHaveLength(100_000);
-    expect(fine.toSvg()).not.toMatch(/NaN|Infinity|undefined/);
-    expect(compareReports({ fine }).toSvg()).not.toMatch(/NaN|Infinity|undefined/);
-  });
-
   it('draws a run in which nothing happens', async () => {
     const empty = await simulate({ ...SCENARIO, load: { arrivals: 'constant', ratePerSecond: 0 } });
     expect(empty.toSvg()).not.toMatch(/NaN|Infinity|undefined/);
@@ -330,6 +324,13 @@ describe('the histogram', () => {
     histogram.add(0);
     expect([histogram.mean, histogram.max, histogram.quantile(0.5)]).toEqual([0, 0, 0]);
   });
+});
+
+it('a panel holds as many points as there may be intervals', () => {
+  const points = Array.from({ length: 100_000 }, (_, i) => [i, i % 7] as const);
+  const lines = (['red', 'green', 'blue'] as const).map((colour) => ({ colour, points }));
+  expect(panelOf('title', 150, [...lines, { colour: 'grey', points: [[0, Number.NaN]] }])).toMatchObject({ max: 6 });
+  expect(panelOf('title', 150, lines, 100).max).toBe(100);
 });
 
 it('ticks are round, begin at 0 and reach what is drawn', () => {
