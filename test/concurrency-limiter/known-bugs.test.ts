@@ -271,6 +271,15 @@ describe('fractional quotas', () => {
     expect(cpuQuota(files(quota))).toBe(0.4);
   });
 
+  it('version 1: a path of another controller is none', () => {
+    const quota = {
+      '/proc/self/cgroup': '4:memory:/x\n3:cpuset:/x\n1:cpu:/y',
+      '/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us': '40\n',
+      '/sys/fs/cgroup/cpu/x/cpu.cfs_period_us': '100\n',
+    };
+    expect(cpuQuota(files(quota))).toBe(Infinity);
+  });
+
   it('a line of another form is none', () => {
     expect(cpuQuota(files({ '/proc/self/cgroup': 'v0::/', '/sys/fs/cgroup/cpu.max': '1 2' }))).toBe(Infinity);
   });
