@@ -1,9 +1,9 @@
 /**
- * The regression guard's arithmetic. What a case costs is its ratio to its floor, the median over a run's rounds. The
- * baseline has how much that varied over some runs of the same code, and a later run may be slower by what such noise
- * explains.
+ * The regression guard's arithmetic. What a case costs is the least of a run's rounds, in units of the least that its floor
+ * cost: what else the machine does only makes things slower. The baseline has how much that varied over some runs of the same
+ * code, and a later run may be slower by what such noise explains.
  */
-import { find, type Machine, type Run, ratios } from './results.js';
+import { find, type Machine, type Run } from './results.js';
 import { median, relativeDeviation } from './stats.js';
 
 export interface BaselineCase {
@@ -44,7 +44,9 @@ export function floorRatios(run: Run): Record<string, number> {
   const found: Record<string, number> = {};
   for (const one of run.cases) {
     const floor = find(run, one.floorId);
-    if (one.kind === 'ours' && floor !== undefined) found[one.id] = median(ratios(one, floor));
+    if (one.kind === 'ours' && floor !== undefined) {
+      found[one.id] = Math.min(...one.nsByRound) / Math.min(...floor.nsByRound);
+    }
   }
   return found;
 }

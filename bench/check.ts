@@ -25,8 +25,10 @@ function fail(text: string): never {
   process.exit(2);
 }
 
+const withoutPeers = (group: Group): Group => ({ ...group, cases: group.cases.filter(({ kind }) => kind !== 'peer') });
+
 const measure = (worker: string, chosen: readonly Group[], title: string): Promise<Run> =>
-  measureAll(worker, chosen, { rounds: ROUNDS, bytesRounds: 0, title });
+  measureAll(worker, chosen.map(withoutPeers), { rounds: ROUNDS, bytesRounds: 0, title });
 
 function sayDoubts(run: Run): void {
   for (const doubt of doubts(run, ROUNDS)) console.error(doubt);
