@@ -176,6 +176,7 @@ export function hostTurn(): Promise<void> {
  * moved on by that test alone, which waits for a turn.
  */
 const nextTurn: (fn: () => void) => unknown = /* @__PURE__ */ (() =>
+  // Stryker disable next-line ConditionalExpression: Node has it, browsers are among test:runtimes
   typeof setImmediate === 'function' ? setImmediate : setTimeout)();
 
 /** {@link hostTurn} for virtual time. By callback: an `await` a turn would cost as much as the turn. */
