@@ -71,7 +71,8 @@ export class Call implements Entry {
       this.#scope = SignalScope.of(signal);
       this.#scope.add(this.#giveUp);
     }
-    this.#timer = this.#owner.clock.setTimer(() => this.timeOut(), timeoutMs);
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: only speed, a timer for ever never fires
+    if (timeoutMs < Infinity) this.#timer = this.#owner.clock.setTimer(() => this.timeOut(), timeoutMs);
   }
 
   answer(bytes: Uint8Array): void {

@@ -134,7 +134,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     return { queued, inWork: this.#pending - queued, oldestAgeMs, ...this.#counts, workers };
   }
 
-  /** Resolves when every accepted call has its outcome. */
+  /** Takes no more calls; resolves when every accepted one has its outcome. To be called before `close`. */
   drained(): Promise<void> {
     this.#closed = true;
     this.#drained ??= new Promise((resolve) => {
