@@ -91,7 +91,8 @@ function take<R extends { startedAt: string }>(
   }
   const run: R = JSON.parse(readFileSync(path, 'utf8'));
   for (const row of rowsOf(run)) rows.push([...row, `\`${command}\`, ${run.startedAt.slice(0, 10)}`]);
-  for (const doubt of doubtsOf(run)) notes.push(`${command}: ${doubt}`);
+  const [doubt, ...more] = doubtsOf(run);
+  if (doubt !== undefined) notes.push(`${command}: ${doubt}${more.length > 0 ? `, and ${more.length} more such` : ''}`);
 }
 
 const ofMachine = ({ machine }: { machine: Machine }): string[] => machineDoubts(machine);
