@@ -1,14 +1,11 @@
-import { existsSync, readdirSync } from 'node:fs';
 import { defineConfig } from 'tsup';
-
-/** Each folder of src with an index.ts is a subpath of the package. */
-const modules = readdirSync('src').filter((folder) => existsSync(`src/${folder}/index.ts`));
+import { subpaths } from './scripts/subpaths.js';
 
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
     cli: 'src/cli/main.ts',
-    ...Object.fromEntries(modules.map((folder) => [folder, `src/${folder}/index.ts`])),
+    ...subpaths(),
   },
   format: ['esm', 'cjs'],
   // All subpaths of a format share one copy of the core, whose classes know each other by private fields.

@@ -1,15 +1,19 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { subpaths } from './scripts/subpaths.js';
 
-const src = fileURLToPath(new URL('src', import.meta.url));
+const root = fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '');
 /** Where `.ci/run` wants the counts. */
 const report = process.env.TEST_REPORT;
 
 export default defineConfig({
   resolve: {
     alias: [
-      { find: /^evenkeel$/, replacement: `${src}/index.ts` },
-      { find: /^evenkeel\/(.+)$/, replacement: `${src}/$1/index.ts` },
+      { find: /^evenkeel$/, replacement: `${root}/src/index.ts` },
+      ...Object.entries(subpaths(root)).map(([name, path]) => ({
+        find: new RegExp(`^evenkeel/${name}$`),
+        replacement: `${root}/${path}`,
+      })),
     ],
   },
   test: {

@@ -1,5 +1,5 @@
 /** The figures and the table of a growth run. */
-import { lineChart } from '../../src/testing/line-chart.js';
+import { lineChart } from '../../src/testing/simulator/report/line-chart.js';
 import { figure, machineText, nsText, table, warnings } from '../report.js';
 import { type Machine, machineDoubts } from '../results.js';
 import { median } from '../stats.js';

@@ -1,8 +1,8 @@
-import type { Clock } from './clock.js';
-import type { Context } from './context.js';
+import type { Context } from './call/context.js';
 import type { Reason } from './errors.js';
 import type { Observer } from './events.js';
-import type { Random } from './random.js';
+import type { Random } from './numbers/random.js';
+import type { Clock } from './time/clock.js';
 
 /** The rest of the pipeline, down to the user's function. May be called again, with a context made by `derive`. */
 export type Next<C extends Context, R> = (ctx: C) => Promise<R>;

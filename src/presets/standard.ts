@@ -1,10 +1,10 @@
-import { type CircuitBreakerOptions, circuitBreaker } from '../circuit-breaker/index.js';
-import { type ConcurrencyLimiterOptions, concurrencyLimiter } from '../concurrency-limiter/index.js';
 import { type CommonOptions, type Pipeline, type Policy, pipeline } from '../core/index.js';
-import { OptionReader } from '../core/validate.js';
-import { type DynamicTimeoutOptions, dynamicTimeout } from '../dynamic-timeout/index.js';
-import { type RateLimiterOptions, rateLimiter } from '../rate-limiter/index.js';
-import { type RetryOptions, retry } from '../retry/index.js';
+import { OptionReader } from '../core/options/validate.js';
+import { type CircuitBreakerOptions, circuitBreaker } from '../policies/circuit-breaker/index.js';
+import { type ConcurrencyLimiterOptions, concurrencyLimiter } from '../policies/concurrency-limiter/index.js';
+import { type DynamicTimeoutOptions, dynamicTimeout } from '../policies/dynamic-timeout/index.js';
+import { type RateLimiterOptions, rateLimiter } from '../policies/rate-limiter/index.js';
+import { type RetryOptions, retry } from '../policies/retry/index.js';
 
 /** Options of {@link standard}: those of each policy, `false` to leave it out; and those that all of them have. */
 export interface StandardOptions extends Pick<CommonOptions, 'clock' | 'random' | 'observer' | 'classify'> {

@@ -1,6 +1,6 @@
-import type { Clock, TimerHandle } from '../core/clock.js';
-import { afterPromises, TimerQueue } from '../core/timers.js';
-import { checkNumber, invalid } from '../core/validate.js';
+import { checkNumber, invalid } from '../core/options/validate.js';
+import type { Clock, TimerHandle } from '../core/time/clock.js';
+import { afterPromises, TimerQueue } from '../core/time/timers.js';
 
 /** A clock that moves only when told to. */
 export interface ManualClock extends Clock {

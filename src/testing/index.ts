@@ -1,3 +1,4 @@
+export { type ManualClock, manualClock } from './clock.js';
 export {
   type CallEvent,
   type CallOutcome,
@@ -9,21 +10,22 @@ export {
   loadShapes,
   type OutcomeStreamOptions,
   outcomeStreams,
-} from './arbitraries.js';
-export { isBackendError } from './backend-error.js';
-export { type ManualClock, manualClock } from './clock.js';
-export type { Bound, Expectations, Expected, ExpectedFigures } from './expectations.js';
-export type { BackendFigures, Figures, Interval, Stretch } from './figures.js';
-export { compareReports } from './make-report.js';
+} from './properties/arbitraries.js';
 export {
   boundedAmplification,
   neverMoreThan,
   type PropertyOptions,
   permitsConserved,
   recoversWithin,
-} from './properties.js';
+} from './properties/properties.js';
+export type { PipelineMaker } from './properties/trace-run.js';
 export { seededRandom } from './random.js';
-export type { Comparison, Report } from './report.js';
+export type { Bound, Expectations, Expected, ExpectedFigures } from './simulator/report/expectations.js';
+export type { BackendFigures, Figures, Interval, Stretch } from './simulator/report/figures.js';
+export { compareReports } from './simulator/report/make-report.js';
+export type { Comparison, Report } from './simulator/report/report.js';
+export { isBackendError } from './simulator/run/backend-error.js';
+export { type Progress, type SimulateOptions, simulate } from './simulator/run/simulate.js';
 export type {
   Backend,
   BackendChange,
@@ -44,6 +46,4 @@ export type {
   Scenario,
   Service,
   SimulatedPipeline,
-} from './scenario.js';
-export { type Progress, type SimulateOptions, simulate } from './simulate.js';
-export type { PipelineMaker } from './trace-run.js';
+} from './simulator/scenario/scenario.js';

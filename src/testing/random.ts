@@ -1,5 +1,5 @@
-import type { Random } from '../core/random.js';
-import { checkNumber } from '../core/validate.js';
+import type { Random } from '../core/numbers/random.js';
+import { checkNumber } from '../core/options/validate.js';
 
 /**
  * A random source that gives the same numbers for the same seed on every platform (sfc32, Chris Doty-Humphrey's Small

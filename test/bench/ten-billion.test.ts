@@ -10,7 +10,7 @@ import { add, type Counts, faults, noCounts, REASONS } from '../../bench/ten-bil
 import { type Crew, startCrew } from '../../bench/ten-billion/crew.js';
 import type { Order } from '../../bench/ten-billion/orders.js';
 import { ProgressBar } from '../../bench/ten-billion/progress-bar.js';
-import { builtWorker } from '../isolation/build.js';
+import { builtWorker } from '../workers/isolation/build.js';
 
 const USERS = 1_000;
 const seed = 1;

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { format } from 'node:util';
 import ts from 'typescript';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { buildWorker } from '../isolation/build.js';
+import { buildWorker } from '../workers/isolation/build.js';
 import { type Block, blocks, pages, ROOT, type Snippet, snippets } from './markdown.js';
 
 const PAGES = pages();

@@ -1,7 +1,7 @@
 /** A worker thread that reads and checks messages, until it is terminated. */
 import { workerData } from 'node:worker_threads';
 import { ringReader } from 'evenkeel/ring-buffer';
-import { numberOf } from '../ring-buffer/messages.js';
+import { numberOf } from '../workers/ring-buffer/messages.js';
 import { BUSY, READ_BATCH, type ReaderData, SLOT_BYTES, WRONG } from './ring-state.js';
 
 const { ring, seen, state, id, blocks } = workerData as ReaderData;

@@ -1,7 +1,7 @@
 /** A worker thread that writes numbered messages, until it is terminated. */
 import { workerData } from 'node:worker_threads';
 import { ringWriter } from 'evenkeel/ring-buffer';
-import { fill } from '../ring-buffer/messages.js';
+import { fill } from '../workers/ring-buffer/messages.js';
 import { sleep } from './part.js';
 import { NEXT, PAUSED, type RingShared, SLOT_BYTES, WRITE_BATCH } from './ring-state.js';
 

@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Random } from 'evenkeel';
 import { createRing } from 'evenkeel/ring-buffer';
-import { READ, WRITE } from '../../src/ring-buffer/layout.js';
+import { READ, WRITE } from '../../src/workers/ring-buffer/layout.js';
 import { type Part, sleep, soon } from './part.js';
 import type { Programs } from './programs.js';
 import { BUSY, MOST, NEXT, PAUSED, READ_BATCH, READERS, SLOT_BYTES, WRITE_BATCH, WRONG } from './ring-state.js';

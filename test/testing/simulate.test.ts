@@ -13,7 +13,7 @@ import {
 import { type Backend, type Report, type Scenario, simulate } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { arrivalAfter, stretchesOf } from '../../src/testing/arrivals.js';
+import { arrivalAfter, stretchesOf } from '../../src/testing/simulator/scenario/arrivals.js';
 
 // On a busy machine: what is played is virtual time, but it has to be played.
 vi.setConfig({ testTimeout: 60_000 });

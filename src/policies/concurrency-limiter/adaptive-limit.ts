@@ -1,0 +1,113 @@
+import type { Verdict } from '../../core/policy.js';
+import { Cohort, type CohortPlan } from './cohort.js';
+import { type LimitBounds, LittleLaw } from './little-law.js';
+
+/** What an {@link AdaptiveLimit} goes by. */
+export interface AdaptiveLimitSettings {
+  windowMs: number;
+  buckets: number;
+  headroomRatio: number;
+  drainRatio: number;
+  precisionRatio: number;
+}
+
+/** No response time, but a broken clock or a caller who never came back. */
+const MAX_ELAPSED_MS = 2 ** 31;
+/** A cohort takes in calls for a tenth of the window at most. */
+const COHORTS_A_WINDOW = 10;
+const LOOKS_A_BUCKET = 16;
+
+/** Little's law fed with one cohort of calls after the other. Time comes with the calls. */
+export class AdaptiveLimit {
+  readonly law: LittleLaw;
+  readonly #cohort = new Cohort();
+  readonly #plan: CohortPlan;
+  readonly #windowMs: number;
+  /** When a cohort was last looked at for its end, and when it will be next. */
+  #lookedAt = -Infinity;
+  #lookAt = -Infinity;
+
+  constructor(settings: AdaptiveLimitSettings, bounds: LimitBounds) {
+    const { windowMs, buckets } = settings;
+    this.law = new LittleLaw(settings, bounds);
+    this.#windowMs = windowMs;
+    this.#plan = {
+      minMs: windowMs / buckets,
+      maxMs: Math.max(windowMs / buckets, windowMs / COHORTS_A_WINDOW),
+      error: settings.precisionRatio,
+      rttMs: NaN,
+    };
+  }
+
+  /** Moves on to `at`; true when that has given a new limit. */
+  advance(at: number, inflight: number): boolean {
+    // Nearly always: the rest is looked at a few times a bucket.
+    if (at >= this.#lookedAt && at < this.#lookAt) return false;
+    return this.#look(at, inflight);
+  }
+
+  admit(at: number, inflight: number): void {
+    this.#cohort.admit(at, inflight);
+  }
+
+  refuse(): void {
+    this.#cohort.refuse();
+  }
+
+  end(startedAt: number, elapsedMs: number, verdict: Verdict): void {
+    const isSample = elapsedMs >= 0 && elapsedMs <= MAX_ELAPSED_MS;
+    this.#cohort.end(startedAt, elapsedMs, isSample ? verdict : 'ignored');
+    // Until now it was in flight itself.
+    if (isSample) this.advance(startedAt + elapsedMs, 1);
+  }
+
+  /** Begins to measure anew with the calls after `at`, at the limit that holds. */
+  restart(at: number): void {
+    this.#cohort.restart(at);
+  }
+
+  #look(at: number, inflight: number): boolean {
+    const sinceMs = at - this.#lookedAt;
+    if (!(sinceMs >= 0)) {
+      // Calls that began a little earlier come late; a clock that has been set back does so by more.
+      if (sinceMs < -this.#windowMs) this.#startOver(at);
+      return false;
+    }
+    // What was learnt before a window of silence is out of date.
+    if (sinceMs > this.#windowMs && inflight === 0 && this.law.isKnown) {
+      this.law.forget();
+      this.#startOver(at);
+    }
+    this.#setLooked(at);
+    return this.law.isKnown ? this.#learn(at) : this.#begin(at);
+  }
+
+  #setLooked(at: number): void {
+    this.#lookedAt = at;
+    this.#lookAt = at + this.#plan.minMs / LOOKS_A_BUCKET;
+  }
+
+  #startOver(at: number): void {
+    this.#setLooked(at);
+    this.#cohort.restart(Number.NEGATIVE_INFINITY);
+  }
+
+  #begin(at: number): boolean {
+    if (!this.#cohort.hasFirstAnswers(at, this.#plan.minMs)) return false;
+    this.law.begin(this.#cohort.measureFirst(at));
+    return this.#next(at);
+  }
+
+  #learn(at: number): boolean {
+    if (!this.#cohort.isComplete(at, this.#plan)) return false;
+    const seen = this.#cohort.measure(at);
+    if (seen !== undefined) this.law.learn(seen, at);
+    return this.#next(at);
+  }
+
+  #next(at: number): boolean {
+    this.#plan.rttMs = this.law.minRttMs;
+    this.#cohort.restart(at);
+    return true;
+  }
+}

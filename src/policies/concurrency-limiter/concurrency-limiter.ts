@@ -1,0 +1,274 @@
+/**
+ * As many calls in flight as the callee works on at a time, found out from the calls themselves. Little's law gives it:
+ *
+ *     limit = maxQps · minRtt · (1 + headroom)
+ *
+ * and a call is refused when the load is at the threshold, or was within the cool-down, and `inflight ≥ limit`.
+ * Source: the BBR limiter of go-kratos/aegis and QQ Music's high-availability article, which is TCP BBR's (Cardwell et
+ * al., 2016) model; little-law.ts says how theirs get stuck or drift, and this does not.
+ */
+import type { Context } from '../../core/call/context.js';
+import { GateBase, readMode } from '../../core/gates/gate-base.js';
+import { rankOf, readTierRatios, type TierRatios } from '../../core/options/tier-ratios.js';
+import { OptionReader } from '../../core/options/validate.js';
+import type { Gate, GateOptions, Policy, Verdict } from '../../core/policy.js';
+import { AdaptiveLimit } from './adaptive-limit.js';
+import type { LimitBounds } from './little-law.js';
+import { processLoad } from './process-load.js';
+import { type QueueOptions, readQueueOptions } from './queue.js';
+import { QueuedGate, type RoomyGate } from './queued-limiter.js';
+
+/** Options of {@link concurrencyLimiter}. */
+export interface ConcurrencyLimiterOptions extends GateOptions {
+  /** How long what was learnt holds in silence; a cohort of calls is measured for a tenth of it at most, ms; > 0.
+   * @default 10_000 */
+  windowMs?: number;
+  /** A cohort is measured for `windowMs / buckets` at least, 1 to 10,000. @default 100 */
+  buckets?: number;
+  /** How loaded the callee is, 0 to 1; asked when a call meets the limit. `() => 1` limits always, which is what a client
+   * wants. @default processLoad() */
+  load?: () => number;
+  /** From this load on the limit holds, 0 to 1. @default 0.8 */
+  loadThreshold?: number;
+  /** … and for so long after, ms; ≥ 0. @default 1_000 */
+  coolDownMs?: number;
+  /** The least limit, whole, ≥ 1. For a moment now and then it is down to half of it. @default 2 */
+  minLimit?: number;
+  /** The greatest limit, ≥ minLimit; it holds before there are data, too. @default Infinity */
+  maxLimit?: number;
+  /** Share over the callee's capacity that is let in, to find out whether there is more, 0.01 to 1. @default 0.1 */
+  headroomRatio?: number;
+  /** Share under it to which the limit drops for a moment now and then, to find out how fast the callee is without a
+   * queue, 0.05 to 0.5. @default 0.15 */
+  drainRatio?: number;
+  /** How exactly a cohort should know its mean response time, if there are calls enough: larger follows sooner and is
+   * less steady, 0.01 to 1. @default 0.05 */
+  precisionRatio?: number;
+  /** The share of the limit that calls of tier 1, 2, 3 and 4 may fill: 1 for tier 1, then each > 0 and none larger than
+   * the one before it. When there is room for some, tier 1 goes first and tier 4 is refused first. Without it tiers are not looked at.
+   * @default none */
+  tierRatios?: readonly [number, number, number, number];
+  /** Lets calls wait a moment where they would be refused. @default none */
+  queue?: QueueOptions;
+}
+
+/** What {@link ConcurrencyLimiter.update} can change. */
+export type ConcurrencyLimiterUpdate = Pick<
+  ConcurrencyLimiterOptions,
+  'loadThreshold' | 'coolDownMs' | 'minLimit' | 'maxLimit' | 'mode'
+>;
+
+/** Plain data on a concurrency limiter. */
+export interface ConcurrencyLimiterSnapshot {
+  /** Calls that may be in flight now; `maxLimit` before there are data. */
+  limit: number;
+  inflight: number;
+  /** Successes a second at the callee's capacity; 0 before there are data. */
+  maxQps: number;
+  /** The callee's response time without a queue, ms; 0 before there are data. */
+  minRttMs: number;
+  /** As `load` has it now. */
+  load: number;
+  /** Whether a call would be refused now, of whatever tier; in shadow mode, would be. */
+  limiting: boolean;
+}
+
+/** A {@link concurrencyLimiter}. */
+export interface ConcurrencyLimiter extends Gate {
+  /** Changes settings at once and keeps what was learnt; all or nothing. */
+  update(options: ConcurrencyLimiterUpdate): void;
+  snapshot(): ConcurrencyLimiterSnapshot;
+}
+
+/** A {@link concurrencyLimiter} with a queue: a policy that may wait, and so no gate. */
+export interface QueuedConcurrencyLimiter extends Policy {
+  /** Changes settings at once and keeps what was learnt; all or nothing. */
+  update(options: ConcurrencyLimiterUpdate): void;
+  snapshot(): QueuedConcurrencyLimiterSnapshot;
+}
+
+/** Plain data on a concurrency limiter with a queue. */
+export interface QueuedConcurrencyLimiterSnapshot extends ConcurrencyLimiterSnapshot {
+  /** Calls that wait. */
+  queued: number;
+}
+
+interface Settings extends LimitBounds {
+  loadThreshold: number;
+  coolDownMs: number;
+}
+
+function readSettings(read: OptionReader): Settings {
+  const minLimit = read.number('minLimit', 2, { min: 1, integer: true });
+  return {
+    loadThreshold: read.number('loadThreshold', 0.8, { min: 0, max: 1 }),
+    coolDownMs: read.number('coolDownMs', 1_000, { min: 0 }),
+    minLimit,
+    maxLimit: read.number('maxLimit', Infinity, { min: minLimit, infinite: true }),
+  };
+}
+
+const NO_QUEUE = {};
+
+class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
+  readonly reason = 'concurrency_limited';
+  readonly #limit: AdaptiveLimit;
+  readonly #load: () => number;
+  readonly #tierRatios: TierRatios | undefined;
+  #settings: Settings;
+  #inflight = 0;
+  onRoom: (() => void) | undefined;
+  /** When the load was last seen at the threshold. */
+  #loadedAt = -Infinity;
+
+  constructor(read: OptionReader) {
+    super(read, 'concurrencyLimiter');
+    this.#settings = readSettings(read);
+    this.#load = read.fn('load') ?? processLoad({ clock: this.clock });
+    this.#tierRatios = readTierRatios(read);
+    const measuring = {
+      windowMs: read.number('windowMs', 10_000, { above: 0 }),
+      buckets: read.number('buckets', 100, { min: 1, max: 10_000, integer: true }),
+      headroomRatio: read.number('headroomRatio', 0.1, { min: 0.01, max: 1 }),
+      drainRatio: read.number('drainRatio', 0.15, { min: 0.05, max: 0.5 }),
+      precisionRatio: read.number('precisionRatio', 0.05, { min: 0.01, max: 1 }),
+    };
+    this.#limit = new AdaptiveLimit(measuring, this.#settings);
+  }
+
+  tryAcquire(ctx?: Partial<Context>): boolean {
+    if (this.mode !== 'off') {
+      const now = ctx?.startedAt ?? this.clock.now();
+      if (this.#isFull(now, ctx) && !this.refuse(now, ctx)) return false;
+      this.#limit.admit(now, this.#inflight + 1);
+    }
+    this.#inflight++;
+    return true;
+  }
+
+  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
+    if (this.#inflight === 0) return;
+    this.#inflight--;
+    if (this.mode !== 'off') {
+      const startedAt = ctx?.startedAt ?? this.clock.now() - elapsedMs;
+      this.#limit.end(startedAt, elapsedMs, verdict);
+    }
+    this.onRoom?.();
+  }
+
+  hasRoom(ctx: Context): boolean {
+    return this.mode !== 'enforce' || !this.#isFull(ctx.clock.now(), ctx);
+  }
+
+  rankOf(ctx: Context): number {
+    return this.#tierRatios === undefined ? 0 : rankOf(ctx);
+  }
+
+  turnAway(ctx: Context): boolean {
+    return this.refuse(ctx.clock.now(), ctx);
+  }
+
+  /** How many in flight are enough for a call like `ctx` to be refused. */
+  #limitFor(ctx: Partial<Context> | undefined): number {
+    const { limit } = this.#limit.law;
+    const ratios = this.#tierRatios;
+    return ratios === undefined ? limit : limit * ratios[rankOf(ctx)];
+  }
+
+  /** Whether a call at `now` is one too many. */
+  #isFull(now: number, ctx: Partial<Context> | undefined): boolean {
+    const limit = this.#limit;
+    if (limit.advance(now, this.#inflight)) this.#isLoaded(now);
+    if (this.#inflight < this.#limitFor(ctx) || !this.#isLoaded(now)) return false;
+    // In shadow mode nothing is held back, so that the calls show nothing of the limit; nor do those that a share of it
+    // holds back.
+    if (this.mode === 'enforce' && this.#inflight >= limit.law.limit) limit.refuse();
+    return true;
+  }
+
+  /** A load that is no number is none. */
+  #isLoaded(now: number): boolean {
+    const { loadThreshold, coolDownMs } = this.#settings;
+    if (this.#load() >= loadThreshold) {
+      this.#loadedAt = now;
+      return true;
+    }
+    return now - this.#loadedAt < coolDownMs;
+  }
+
+  /** A response time: by then the calls in flight will have ended. */
+  retryAfterMs(ctx?: Partial<Context>): number {
+    const { law } = this.#limit;
+    return law.isKnown && this.#inflight >= this.#limitFor(ctx) ? law.minRttMs : 0;
+  }
+
+  update(options: ConcurrencyLimiterUpdate): void {
+    const read = new OptionReader(`${this.name}.update`, options, this.#settings);
+    const settings = readSettings(read);
+    const mode = readMode(read, this.mode);
+    read.done();
+    const { minLimit, maxLimit } = this.#settings;
+    this.#settings = settings;
+    if (settings.minLimit !== minLimit || settings.maxLimit !== maxLimit) this.#limit.law.setBounds(settings);
+    // A call that was not measured when it began must not be when it ends.
+    if (this.mode === 'off') this.#limit.restart(this.clock.now());
+    this.mode = mode;
+    this.onRoom?.();
+  }
+
+  snapshot(): ConcurrencyLimiterSnapshot {
+    const now = this.clock.now();
+    const { law } = this.#limit;
+    if (this.mode !== 'off') this.#limit.advance(now, this.#inflight);
+    const load = this.#load();
+    const limiting = this.mode !== 'off' && this.#inflight >= law.limit && this.#isLoaded(now);
+    const { limit, maxQps, minRttMs } = law;
+    return {
+      limit,
+      inflight: this.#inflight,
+      maxQps: law.isKnown ? maxQps : 0,
+      minRttMs: law.isKnown ? minRttMs : 0,
+      load,
+      limiting,
+    };
+  }
+}
+
+class QueuedLimiter extends QueuedGate implements QueuedConcurrencyLimiter {
+  readonly #limiter: LittleLimiter;
+
+  constructor(limiter: LittleLimiter, queue: Required<QueueOptions>) {
+    super(limiter, queue);
+    this.#limiter = limiter;
+  }
+
+  update(options: ConcurrencyLimiterUpdate): void {
+    this.#limiter.update(options);
+  }
+
+  snapshot(): QueuedConcurrencyLimiterSnapshot {
+    return { ...this.#limiter.snapshot(), queued: this.queued };
+  }
+}
+
+/**
+ * Refuses calls beyond what the callee works on at a time, which it finds out by itself, upwards as well as downwards. A
+ * call counts as one, whatever its `cost`.
+ *
+ * With `queue` calls wait a moment before they are refused; then it is a policy and no gate, as gates do not wait.
+ *
+ * @throws TypeError or RangeError for a bad option.
+ */
+export function concurrencyLimiter(
+  options: ConcurrencyLimiterOptions & { queue: QueueOptions },
+): QueuedConcurrencyLimiter;
+export function concurrencyLimiter(options?: ConcurrencyLimiterOptions & { queue?: undefined }): ConcurrencyLimiter;
+/** For options that come from elsewhere. */
+export function concurrencyLimiter(options?: ConcurrencyLimiterOptions): ConcurrencyLimiter | QueuedConcurrencyLimiter;
+export function concurrencyLimiter(options?: ConcurrencyLimiterOptions): ConcurrencyLimiter | QueuedConcurrencyLimiter {
+  const read = new OptionReader('concurrencyLimiter', options);
+  const limiter = new LittleLimiter(read);
+  const queue = read.object<object>('queue', NO_QUEUE, []);
+  read.done();
+  return queue === NO_QUEUE ? limiter : new QueuedLimiter(limiter, readQueueOptions(queue));
+}

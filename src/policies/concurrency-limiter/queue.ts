@@ -1,0 +1,191 @@
+/**
+ * A short queue in front of a gate. Most calls that wait are let in soon or never, so by Facebook's rule (Maurer, "Fail
+ * at Scale", 2015, after CoDel, RFC 8289) a call may wait `maxWaitMs` if the queue was empty within the last
+ * `maxWaitMs`. If it was not, the queue stands, and a call may wait only `targetWaitMs`.
+ */
+
+import { abortableOf, type Context, derive } from '../../core/call/context.js';
+import { OptionReader } from '../../core/options/validate.js';
+import { type Clock, type TimerHandle, timerAt } from '../../core/time/clock.js';
+
+/** Options of a limiter's queue. */
+export interface QueueOptions {
+  /** How many calls may wait, whole, ≥ 1. */
+  maxSize: number;
+  /** How long a call may wait while the queue does not stand, ms; > 0, ≤ 2^31 − 1. */
+  maxWaitMs: number;
+  /** … and while it does, ms; > 0, ≤ maxWaitMs. @default maxWaitMs / 20 */
+  targetWaitMs?: number;
+  /** `adaptive-lifo` lets in the newest first while the queue stands: its caller is the likeliest to be there still.
+   * @default 'fifo' */
+  order?: 'fifo' | 'adaptive-lifo';
+}
+
+export function readQueueOptions(options: unknown): Required<QueueOptions> {
+  const read = new OptionReader('concurrencyLimiter.queue', options);
+  const maxSize = read.number('maxSize', undefined, { min: 1, integer: true });
+  const maxWaitMs = read.number('maxWaitMs', undefined, { above: 0, max: 2 ** 31 - 1 });
+  const targetWaitMs = read.number('targetWaitMs', maxWaitMs / 20, { above: 0, max: maxWaitMs });
+  const order = read.oneOf('order', 'fifo', ['fifo', 'adaptive-lifo']);
+  read.done();
+  return { maxSize, maxWaitMs, targetWaitMs, order };
+}
+
+/** What the queue stands before. */
+export interface Entrance {
+  /** Where there is room for one, there is for all of a lower rank. */
+  hasRoom(ctx: Context): boolean;
+  /** How early its turn is: 0, the first, to 3. */
+  rankOf(ctx: Context): number;
+  /** Takes a permit for `ctx`; false = there is no room after all. */
+  enter(ctx: Context): boolean;
+  /** Gives it back. */
+  exit(ctx: Context): void;
+}
+
+/** The calls of one rank that wait. */
+class Line {
+  oldest: Waiter | undefined;
+  newest: Waiter | undefined;
+}
+
+/** One call that waits, in a doubly linked list: it may leave from the middle. */
+class Waiter {
+  older: Waiter | undefined;
+  newer: Waiter | undefined;
+  timer: TimerHandle;
+  waits = true;
+  constructor(
+    readonly ctx: Context,
+    readonly line: Line,
+    readonly giveUpAbort: () => void,
+    readonly resolve: (entered: Context | undefined) => void,
+    readonly reject: (error: unknown) => void,
+  ) {}
+}
+
+/** The calls that wait before an {@link Entrance}. */
+export class WaitQueue {
+  readonly #options: Required<QueueOptions>;
+  readonly #clock: Clock;
+  readonly #entrance: Entrance;
+  readonly #lines = [new Line(), new Line(), new Line(), new Line()] as const;
+  #size = 0;
+  /** When it was last empty. */
+  #emptyAt = NaN;
+
+  constructor(options: Required<QueueOptions>, clock: Clock, entrance: Entrance) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#entrance = entrance;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get isFull(): boolean {
+    return this.#size >= this.#options.maxSize;
+  }
+
+  /** Whether somebody waits whose turn is before that of `ctx`. */
+  isBefore(ctx: Context): boolean {
+    if (this.#size === 0) return false;
+    const rank = this.#entrance.rankOf(ctx);
+    return this.#lines.some(({ oldest }, i) => i <= rank && oldest !== undefined);
+  }
+
+  /** Sends away the last of those whose turn is after that of `ctx`; false = there is none. */
+  makeRoomFor(ctx: Context): boolean {
+    const rank = this.#entrance.rankOf(ctx);
+    const last = this.#lines.findLast(({ newest }, i) => i > rank && newest !== undefined)?.newest;
+    if (last === undefined || !this.#leave(last)) return false;
+    last.resolve(undefined);
+    return true;
+  }
+
+  /**
+   * Resolves with the context to go on with, for which a permit is taken; with undefined after too long a wait. Rejects
+   * with the abort's reason.
+   */
+  wait<C extends Context>(ctx: C): Promise<C | undefined> {
+    return new Promise<Context | undefined>((resolve, reject) => {
+      const abortable = abortableOf(ctx);
+      if (abortable?.aborted) throw abortable.reason;
+      const now = this.#clock.now();
+      if (this.#size === 0) this.#emptyAt = now;
+      const { maxWaitMs, targetWaitMs } = this.#options;
+      const onAbort = (): void => {
+        if (this.#leave(waiter)) reject(abortable?.reason);
+      };
+      const waiter = new Waiter(ctx, this.#lineOf(ctx), () => abortable?.remove(onAbort), resolve, reject);
+      this.#append(waiter);
+      abortable?.add(onAbort);
+      const dueMs = now + (this.#stands(now) ? targetWaitMs : maxWaitMs);
+      waiter.timer = timerAt(this.#clock, () => this.#timeOut(waiter), Math.min(dueMs, ctx.deadline));
+    }) as Promise<C | undefined>;
+  }
+
+  /** Lets in as many as there is room for. Never throws. */
+  letIn(): void {
+    for (let waiter = this.#next(); waiter !== undefined && this.#tryEnter(waiter); waiter = this.#next());
+  }
+
+  #next(): Waiter | undefined {
+    const newestFirst = this.#options.order === 'adaptive-lifo' && this.#stands(this.#clock.now());
+    const line = this.#lines.find(({ oldest }) => oldest !== undefined);
+    return newestFirst ? line?.newest : line?.oldest;
+  }
+
+  #lineOf(ctx: Context): Line {
+    return this.#lines[this.#entrance.rankOf(ctx)] as Line;
+  }
+
+  #stands(now: number): boolean {
+    return now - this.#emptyAt > this.#options.maxWaitMs;
+  }
+
+  /** Whether it has left the queue. */
+  #tryEnter(waiter: Waiter): boolean {
+    try {
+      if (!this.#entrance.hasRoom(waiter.ctx)) return false;
+      // It has waited, and the gates further in go by the time at which it goes on.
+      const entered = derive(waiter.ctx, { startedAt: this.#clock.now() });
+      if (!this.#entrance.enter(entered)) return false;
+      if (this.#leave(waiter)) waiter.resolve(entered);
+      // The user's `load` has aborted it while it was asked.
+      else this.#entrance.exit(entered);
+    } catch (error) {
+      if (this.#leave(waiter)) waiter.reject(error);
+    }
+    return true;
+  }
+
+  /** The load may have fallen since anybody last looked. */
+  #timeOut(waiter: Waiter): void {
+    if (!this.#tryEnter(waiter) && this.#leave(waiter)) waiter.resolve(undefined);
+  }
+
+  #append(waiter: Waiter): void {
+    const { line } = waiter;
+    waiter.older = line.newest;
+    if (line.newest === undefined) line.oldest = waiter;
+    else line.newest.newer = waiter;
+    line.newest = waiter;
+    this.#size++;
+  }
+
+  #leave(waiter: Waiter): boolean {
+    if (!waiter.waits) return false;
+    waiter.waits = false;
+    const { line, older, newer } = waiter;
+    if (older === undefined) line.oldest = newer;
+    else older.newer = newer;
+    if (newer === undefined) line.newest = older;
+    else newer.older = older;
+    this.#size--;
+    waiter.giveUpAbort();
+    this.#clock.clearTimer(waiter.timer);
+    return true;
+  }
+}

@@ -1,0 +1,107 @@
+import type { Context } from '../../core/call/context.js';
+import { GateBase, readMode } from '../../core/gates/gate-base.js';
+import { rankOf, readTierRatios, type TierRatios } from '../../core/options/tier-ratios.js';
+import { checkNumber, OptionReader } from '../../core/options/validate.js';
+import type { GateOptions, Mode, Verdict } from '../../core/policy.js';
+import type { Meter, Reading } from './meter.js';
+
+/** Options of both limiters. */
+export interface LimitOptions extends GateOptions {
+  /** What may be admitted in `windowMs`, a whole number ≥ 1 of permits; a call takes `ctx.cost` of them. */
+  limit: number;
+  /** Length of the window, ms, > 0. */
+  windowMs: number;
+  /**
+   * The share of `limit` that calls of tier 1, 2, 3 and 4 may fill: 1 for tier 1, then each > 0 and none larger than the
+   * one before it; rounded to whole permits, one at least. When there is room for some, tier 1 goes first and tier 4 is
+   * refused first. Without it tiers are not looked at. @default none
+   */
+  tierRatios?: readonly [number, number, number, number];
+}
+
+/** What their `update` can change. */
+export type LimitUpdate = Partial<Pick<LimitOptions, 'limit' | 'mode'>>;
+
+/** Plain data on one limit. */
+export interface RateLimiterSnapshot extends Reading {
+  limit: number;
+  windowMs: number;
+}
+
+const readLimit = (read: OptionReader, current?: number): number =>
+  read.number('limit', current, { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true });
+
+const costOf = (owner: string, ctx: Partial<Context> | undefined): number => {
+  const cost = ctx?.cost ?? 1;
+  return typeof cost === 'number' && cost >= 0 ? cost : checkNumber(owner, 'cost', cost, { min: 0 });
+};
+
+/** Enforces what a {@link Meter} says. */
+export abstract class LimitGate extends GateBase {
+  readonly reason = 'rate_limited';
+  readonly usesElapsed = false;
+  protected abstract readonly meter: Meter;
+  protected readonly windowMs: number;
+  #limit: number;
+  readonly #tierRatios: TierRatios | undefined;
+  /** Calls that began while the mode was off were not counted; they began no later than this. */
+  #uncountedUntil = -Infinity;
+  /** In shadow mode, the calls that were let through without being counted, as they would not have been either. */
+  readonly #overLimit = new WeakSet<object>();
+
+  constructor(read: OptionReader, name: string) {
+    super(read, name);
+    this.#limit = readLimit(read);
+    this.windowMs = read.number('windowMs', undefined, { above: 0 });
+    this.#tierRatios = readTierRatios(read);
+  }
+
+  tryAcquire(ctx?: Partial<Context>): boolean {
+    if (this.mode === 'off') return true;
+    const now = ctx?.startedAt ?? this.clock.now();
+    const cost = costOf(this.name, ctx);
+    return cost === 0 || this.meter.take(now, cost, this.#limitOf(ctx), ctx?.key) || this.#refuse(now, ctx);
+  }
+
+  /** What all calls together may have used when one like `ctx` is admitted. */
+  #limitOf(ctx: Partial<Context> | undefined): number {
+    const ratios = this.#tierRatios;
+    return ratios === undefined ? this.#limit : Math.max(1, Math.round(this.#limit * ratios[rankOf(ctx)]));
+  }
+
+  #refuse(now: number, ctx: Partial<Context> | undefined): boolean {
+    const passes = this.refuse(now, ctx);
+    if (passes && ctx !== undefined) this.#overLimit.add(ctx);
+    return passes;
+  }
+
+  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
+    if (verdict !== 'ignored' || this.mode === 'off') return;
+    if (ctx !== undefined && this.#overLimit.delete(ctx)) return;
+    const at = ctx?.startedAt ?? this.clock.now() - elapsedMs;
+    const cost = ctx?.cost ?? 1;
+    if (cost > 0 && at > this.#uncountedUntil) this.meter.giveBack(at, cost, ctx?.key);
+  }
+
+  /** Exact: waiting so long admits the call if no other is admitted before. Infinity: it costs more than its share. */
+  retryAfterMs(ctx?: Partial<Context>): number {
+    const cost = costOf(this.name, ctx);
+    if (cost === 0 || this.mode === 'off') return 0;
+    return this.meter.waitMs(ctx?.startedAt ?? this.clock.now(), cost, this.#limitOf(ctx), ctx?.key);
+  }
+
+  update(options: LimitUpdate): void {
+    const read = new OptionReader(`${this.name}.update`, options);
+    const limit = readLimit(read, this.#limit);
+    const mode: Mode = readMode(read, this.mode);
+    read.done();
+    if (this.mode === 'off') this.#uncountedUntil = this.clock.now();
+    this.mode = mode;
+    this.#limit = limit;
+  }
+
+  protected snapshotOf(key: string | undefined): RateLimiterSnapshot {
+    const limit = this.#limit;
+    return { ...this.meter.read(this.clock.now(), limit, key), limit, windowMs: this.windowMs };
+  }
+}

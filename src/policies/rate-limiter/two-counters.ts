@@ -1,0 +1,27 @@
+import type { Meter, Reading } from './meter.js';
+import { Counters, STRIDE } from './two-counter-table.js';
+
+/** {@link Counters} of one slot. */
+export class Counter implements Meter {
+  readonly #counters: Counters;
+
+  constructor(windowMs: number) {
+    this.#counters = new Counters(windowMs, new Float64Array(STRIDE));
+  }
+
+  take(now: number, cost: number, limit: number): boolean {
+    return this.#counters.take(0, now, cost, limit);
+  }
+
+  giveBack(at: number, cost: number): void {
+    this.#counters.giveBack(0, at, cost);
+  }
+
+  waitMs(now: number, cost: number, limit: number): number {
+    return this.#counters.waitMs(0, now, cost, limit);
+  }
+
+  read(now: number, limit: number): Reading {
+    return this.#counters.read(0, now, limit);
+  }
+}

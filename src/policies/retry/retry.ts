@@ -1,0 +1,264 @@
+/**
+ * Tries a failed call again: only what may help (not after the caller's abort, not past the deadline, not what a gate of
+ * ours refuses for long), and only while a budget allows it, since retries multiply an outage: three tries at each of
+ * three layers are 27 calls for one.
+ */
+import type { Abortable } from '../../core/call/abort.js';
+import { abortableOf, type Context, derive } from '../../core/call/context.js';
+import { callNext, whenSettled } from '../../core/call/promises.js';
+import { isRejected, type Reason } from '../../core/errors.js';
+import { notify, type Observer } from '../../core/events.js';
+import type { Random } from '../../core/numbers/random.js';
+import { readCommon } from '../../core/options/common.js';
+import { checkNumber, OptionReader } from '../../core/options/validate.js';
+import { judge } from '../../core/pipeline/gate-step.js';
+import { Stage } from '../../core/pipeline/outcome-hook.js';
+import type { Classify, CommonOptions, Next, Policy, Verdict } from '../../core/policy.js';
+import type { Clock } from '../../core/time/clock.js';
+import { type RetryBudget, readBudget } from '../retry-budget/budget.js';
+import { ratioBudget } from '../retry-budget/ratio-budget.js';
+import { type Backoff, exponentialBackoff } from './backoff.js';
+import { withEarlier } from './earlier-errors.js';
+import { retryAfterOf } from './retry-after.js';
+
+/** Options of {@link retry}. */
+export interface RetryOptions extends CommonOptions {
+  /** Tries after the first; a whole number ≥ 0. @default 1 */
+  maxRetries?: number;
+  /**
+   * The budget that each retry needs leave of; several must all have room. `[]` = none, and an outage is multiplied.
+   * @default ratioBudget()
+   */
+  window?: RetryBudget | readonly RetryBudget[];
+  /** The wait before a retry. @default exponentialBackoff() */
+  backoff?: Backoff;
+  /** Longest wait before a retry, also where the callee asks for a longer one, ms; ≥ 0. @default 10_000 */
+  maxDelayMs?: number;
+  /**
+   * Whether what a try threw may be tried again. Not asked after the caller's abort, nor where `classify` says `success`,
+   * or `ignored` of what is no refusal.
+   * @default defaultRetryOn
+   */
+  retryOn?: (error: unknown, ctx: Context) => boolean;
+  /**
+   * The wait that an error, or an answer that `classify` takes for a failure, asks for, ms; undefined = none.
+   * @default retryAfterOf
+   */
+  retryAfter?: (result: unknown) => number | undefined;
+}
+
+/** What {@link Retry.update} can change. */
+export type RetryUpdate = Pick<RetryOptions, 'maxRetries' | 'maxDelayMs'>;
+
+/** Plain data on a retry policy. */
+export interface RetrySnapshot {
+  /** Retries sent so far. */
+  retries: number;
+  /** Retries so far that the budget did not allow. */
+  exhausted: number;
+}
+
+/** A {@link retry}. */
+export interface Retry extends Policy {
+  /** Changes settings at once, also for calls under way; all or nothing. */
+  update(options: Partial<RetryUpdate>): void;
+  snapshot(): RetrySnapshot;
+}
+
+/** Refusals of gates that have room again in a moment; the others stay, or another try would do harm. */
+const PASSING: readonly Reason[] = ['rate_limited', 'concurrency_limited'];
+
+/** Anything but a refusal; of refusals those by a rate or concurrency limit. For a `retryOn` that only adds to it. */
+export const defaultRetryOn = (error: unknown): boolean => !isRejected(error) || PASSING.includes(error.reason);
+
+/** Ends at once when the caller gives up, with what it aborted with. */
+function sleep(clock: Clock, ms: number, abortable: Abortable | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clock.clearTimer(timer);
+      reject((abortable as Abortable).reason);
+    };
+    const timer = clock.setTimer(() => {
+      abortable?.remove(stop);
+      resolve();
+    }, ms);
+    if (abortable?.aborted) stop();
+    else abortable?.add(stop);
+  });
+}
+
+type Limits = Required<RetryUpdate>;
+
+const readLimits = (read: OptionReader): Limits => ({
+  maxRetries: read.number('maxRetries', 1, { min: 0, integer: true }),
+  maxDelayMs: read.number('maxDelayMs', 10_000, { min: 0 }),
+});
+
+/** How a try ended, and what that says of the callee. */
+interface Ended {
+  ok: boolean;
+  /** The value or the error. */
+  result: unknown;
+  verdict: Verdict;
+}
+
+class BudgetedRetry extends Stage implements Retry {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly #budget: RetryBudget;
+  /** None by default: nobody looks at what went well. */
+  readonly succeed: Stage['succeed'];
+  readonly #random: Random;
+  readonly #observer: Observer | undefined;
+  readonly #classify: Classify | undefined;
+  readonly #backoff: Backoff;
+  readonly #retryOn: (error: unknown, ctx: Context) => boolean;
+  readonly #retryAfter: (result: unknown) => number | undefined;
+  #limits: Limits;
+  #retries = 0;
+  #exhausted = 0;
+
+  constructor(options: RetryOptions | undefined) {
+    super();
+    const read = new OptionReader('retry', options);
+    const common = readCommon(read, 'retry');
+    this.name = common.name;
+    this.clock = common.clock;
+    this.#random = common.random;
+    this.#observer = common.observer;
+    this.#classify = common.classify;
+    this.#limits = readLimits(read);
+    this.#budget = readBudget(read, 'window', ratioBudget({ clock: this.clock }), this.clock);
+    this.#backoff = read.fn('backoff') ?? exponentialBackoff();
+    this.#retryOn = read.fn('retryOn') ?? defaultRetryOn;
+    this.#retryAfter = read.fn('retryAfter') ?? retryAfterOf;
+    read.done();
+    if (this.#classify !== undefined || this.#budget.onFirstDone !== undefined) {
+      this.succeed = (value, ctx, next) => this.#firstDone(ctx, next, true, value);
+    }
+  }
+
+  admit(ctx: Context): undefined {
+    this.#budget.onRequest(ctx.startedAt);
+  }
+
+  fail(error: unknown, ctx: Context, next: Next<Context, unknown>): unknown {
+    return this.#firstDone(ctx, next, false, error);
+  }
+
+  #firstDone(ctx: Context, next: Next<Context, unknown>, ok: boolean, result: unknown): unknown {
+    const verdict = judge(this.#classify, ok, result, ctx);
+    if (verdict !== 'ignored') this.#budget.onFirstDone?.(verdict === 'success');
+    if (ok && verdict === 'success') return result;
+    return this.#tryAgain(ctx, next, { ok, result, verdict });
+  }
+
+  async #tryAgain(ctx: Context, next: Next<Context, unknown>, first: Ended): Promise<unknown> {
+    let last = first;
+    const errors: unknown[] = [];
+    let delayMs = 0;
+    try {
+      for (let retry = 1; this.#wanted(last, retry, ctx); retry++) {
+        const backoffMs = this.#backoff(retry, delayMs, this.#random);
+        delayMs = checkNumber(this.name, 'the wait that backoff gives', backoffMs, { min: 0, infinite: true });
+        // NaN, as of a header that is not there, asks for nothing.
+        const waitMs = Math.min(this.#limits.maxDelayMs, Math.max(delayMs, this.#retryAfter(last.result) || 0));
+        const attempt = ctx.attempt + retry;
+        const at = this.clock.now();
+        if (!this.#allowed(ctx, attempt, waitMs, at)) break;
+        const ended = await this.#retry(ctx, next, attempt, waitMs, at);
+        if (ended === undefined) break;
+        errors.push(last.result);
+        last = ended;
+      }
+    } catch (error) {
+      throw withEarlier(error, [...errors, last.result]);
+    }
+    if (last.ok) return last.result;
+    throw withEarlier(last.result, errors);
+  }
+
+  /** Whether another try may help. */
+  #wanted({ ok, result, verdict }: Ended, retry: number, ctx: Context): boolean {
+    if (verdict === 'success' || retry > this.#limits.maxRetries || abortableOf(ctx)?.aborted) return false;
+    if (verdict === 'ignored' && (ok || !isRejected(result))) return false;
+    return ok || this.#retryOn(result, ctx);
+  }
+
+  /** Whether there is time and leave for it; the leave is taken then. */
+  #allowed({ deadline }: Context, attempt: number, waitMs: number, at: number): boolean {
+    // A broken clock must not start anything.
+    if (!(at + waitMs < deadline)) return false;
+    const allowed = this.#budget.tryRetry(at);
+    if (!allowed) this.#exhausted++;
+    if (this.#observer !== undefined) {
+      const policy = this.name;
+      notify(
+        this.#observer,
+        allowed
+          ? { type: 'retry', policy, at, attempt, delayMs: waitMs }
+          : { type: 'retry_exhausted', policy, at, attempt },
+      );
+    }
+    return allowed;
+  }
+
+  /** Waits and tries, and tells the budget how that ended; undefined = there was no time left. */
+  async #retry(
+    ctx: Context,
+    next: Next<Context, unknown>,
+    attempt: number,
+    waitMs: number,
+    allowedAt: number,
+  ): Promise<Ended | undefined> {
+    let good: boolean | undefined;
+    try {
+      const abortable = abortableOf(ctx);
+      // Also where there is nothing to wait for: the budget or the observer may have aborted the call by now.
+      if (waitMs > 0 || abortable?.aborted) await sleep(this.clock, waitMs, abortable);
+      const startedAt = this.clock.now();
+      if (!(startedAt < ctx.deadline)) return undefined;
+      const again = derive<Context>(ctx, { attempt, startedAt });
+      this.#retries++;
+      const ended = await whenSettled(
+        callNext(again, next),
+        (result) => this.#ended(again, true, result),
+        (error: unknown) => this.#ended(again, false, error),
+      );
+      if (ended.verdict !== 'ignored') good = ended.verdict === 'success';
+      return ended;
+    } finally {
+      this.#budget.onRetryDone(good, allowedAt);
+    }
+  }
+
+  #ended(ctx: Context, ok: boolean, result: unknown): Ended {
+    return { ok, result, verdict: judge(this.#classify, ok, result, ctx) };
+  }
+
+  update(options: Partial<RetryUpdate>): void {
+    const read = new OptionReader(`${this.name}.update`, options, this.#limits);
+    const limits = readLimits(read);
+    read.done();
+    this.#limits = limits;
+  }
+
+  snapshot(): RetrySnapshot {
+    return { retries: this.#retries, exhausted: this.#exhausted };
+  }
+}
+
+/**
+ * Tries a call again that has failed, or timed out, up to `maxRetries` times, with a wait before each. A time-out does not
+ * say whether the callee did the work: put it around what may be done twice. Each try goes through all that
+ * stands further in; `ctx.attempt` tells which it is. The error of the last one is thrown as it is;
+ * `earlierErrors` has those before.
+ *
+ * No try begins after `ctx.deadline`, and the caller's abort ends a wait at once. The wait is that of `backoff`, or what
+ * the callee asks for by `retryAfterMs` or `Retry-After` where that is longer, but `maxDelayMs` at most.
+ *
+ * @throws TypeError or RangeError for a bad option.
+ */
+export function retry(options?: RetryOptions): Retry {
+  return new BudgetedRetry(options);
+}
