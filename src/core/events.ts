@@ -15,6 +15,8 @@ export type ResilienceEvent =
   | { type: 'instance_probed'; policy: string; at: number; instance: unknown; ok: boolean; error: unknown }
   /** A call was given up. */
   | { type: 'timed_out'; policy: string; at: number; timeoutMs: number }
+  /** Work went on `abandonedMs` after its caller was answered: its permit was written off. */
+  | { type: 'abandoned'; policy: string; at: number; abandonedMs: number }
   /** A try failed, and another follows after `delayMs`; `attempt` is that one's. */
   | { type: 'retry'; policy: string; at: number; attempt: number; delayMs: number }
   /** A try failed, and the budget did not allow another. */

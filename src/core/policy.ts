@@ -35,6 +35,17 @@ export type Verdict = 'success' | 'failure' | 'dropped' | 'ignored';
 /** Judges an outcome in place of `defaultClassify`. */
 export type Classify = (outcome: Outcome, ctx: Context) => Verdict;
 
+/** What {@link Gate.release} may be told besides the verdict. */
+export interface ReleaseDetails {
+  /**
+   * The function was called: what was sent is used, and no quota is refunded. For gates asked by hand; in a pipeline the
+   * context knows. @default false
+   */
+  readonly sent?: boolean | undefined;
+  /** With `holds`: the work had not ended `abandonedMs` after the answer, and the permit is written off. @default false */
+  readonly abandoned?: boolean | undefined;
+}
+
 /** A policy that only admits or refuses, without waiting; adjacent gates of a pipeline run as one step. */
 export interface Gate<in Need extends Context = Context> extends Policy<Need> {
   /** Why the latest refusal happened. */
@@ -45,10 +56,25 @@ export interface Gate<in Need extends Context = Context> extends Policy<Need> {
   readonly usesElapsed?: boolean | undefined;
   /** Whether the errors of its refusals carry a stack trace. @default false */
   readonly captureStack?: boolean | undefined;
+  /**
+   * `'work'`: the gate counts work that goes on at the same time. Its permit is kept until every function called under the
+   * admission has settled, however early the caller was answered. @default none: `release` comes with the answer
+   */
+  readonly holds?: 'work' | undefined;
+  /**
+   * With `holds`: how long after the answer a permit is kept for work that does not end, ms, ≥ 0; `Infinity` = for ever,
+   * 0 = not at all. @default 30_000
+   */
+  readonly abandonedMs?: number | undefined;
   /** Takes a permit or refuses, at `ctx.startedAt`, else at the clock's now. */
   tryAcquire(ctx?: Partial<Need>): boolean;
+  /**
+   * With `holds`: the call was answered and its work goes on. Counts the outcome; `release` follows when the work has
+   * ended, and must not count it again. Not called for a call that its caller gave up: that one counts when it ends.
+   */
+  answered?(verdict: Verdict, elapsedMs: number, ctx?: Partial<Need>): void;
   /** Gives the permit back: once for each `true` of `tryAcquire`, with the same `ctx`. Never throws. */
-  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Need>): void;
+  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Need>, details?: ReleaseDetails): void;
   /** How long to wait after a refusal, ms; exact where the gate can know; 0 = now, or no advice. */
   retryAfterMs(ctx?: Partial<Need>): number;
 }

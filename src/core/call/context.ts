@@ -254,6 +254,11 @@ export function abandonOnAbort(ctx: Context): void {
   if (abortable !== undefined) abortable.abandons = true;
 }
 
+/** Whether a function was called under `ctx` or a context derived from it. */
+export function wasSent(_ctx: unknown): boolean {
+  return false;
+}
+
 /** What can abort `ctx`; undefined = nothing can. Does not make a signal. */
 export function abortableOf(ctx: Context): Abortable | undefined {
   if (DERIVE in ctx) return (ctx as unknown as Internal)[ABORTABLE];

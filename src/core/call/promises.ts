@@ -55,3 +55,17 @@ export function untilAbort<R>(promise: PromiseLike<R>, scope: Abortable): Promis
     );
   });
 }
+
+/**
+ * Calls `then` as soon as `isDone`, at the latest after `limit` microtasks: in the same turn of the event loop, and never
+ * before the present microtask has ended.
+ */
+export function afterMicrotasks(limit: number, isDone: () => boolean, then: () => void): void {
+  let left = limit;
+  const hop = (): void => {
+    if (--left <= 0 || isDone()) then();
+    else resolved.then(hop);
+  };
+  resolved.then(hop);
+}
+const resolved = Promise.resolve();
