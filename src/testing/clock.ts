@@ -1,6 +1,7 @@
 import { checkNumber, invalid } from '../core/options/validate.js';
 import type { Clock, TimerHandle } from '../core/time/clock.js';
-import { afterPromises, TimerQueue } from '../core/time/timers.js';
+import { TimerQueue } from '../core/time/timers.js';
+import { afterPromises } from '../core/time/turns.js';
 
 /** A clock that moves only when told to. */
 export interface ManualClock extends Clock {

@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads';
 import { invalid } from '../../core/options/validate.js';
-import { hostTurn } from '../../core/time/timers.js';
+import { hostTurn } from '../../core/time/turns.js';
 import { ringReader, ringWriter } from '../ring-buffer/index.js';
 import {
   Answer,

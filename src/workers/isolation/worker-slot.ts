@@ -1,6 +1,6 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import type { Clock, TimerHandle } from '../../core/time/clock.js';
-import { hostTurn } from '../../core/time/timers.js';
+import { hostTurn } from '../../core/time/turns.js';
 import { createRing, type RingReader, ringReader } from '../ring-buffer/index.js';
 import type { Claim } from './ledger.js';
 import { CONNECTION, type Connection, type GivenUp, Phase, REPLY_HEADER_BYTES, WorkerStatus } from './protocol.js';

@@ -1,6 +1,6 @@
 import { checkNumber, invalid, OptionReader } from '../../core/options/validate.js';
 import { type Clock, systemClock, threadOffset } from '../../core/time/clock.js';
-import { hostTurn } from '../../core/time/timers.js';
+import { hostTurn } from '../../core/time/turns.js';
 import { Batch } from './batch.js';
 import { attach, placeOf, type Shape } from './layout.js';
 import type { SharedMemory } from './memory.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { HostHold, HostTimers, hostTurn } from '../../../src/core/time/timers.js';
+import { HostHold, HostTimers } from '../../../src/core/time/timers.js';
 
 /** A host whose timers fire when the test says so, at most `early` ms before their time, as real ones do. */
 class FakeHost {
@@ -293,21 +293,5 @@ describe('HostHold', () => {
     hold.hold();
     expect(vi.getTimerCount()).toBe(1);
     hold.release();
-  });
-});
-
-describe('hostTurn', () => {
-  afterEach(() => vi.unstubAllGlobals());
-
-  it.each(['with', 'without'])('comes after promise chains of any depth, %s setImmediate', async (host) => {
-    // A browser clamps setTimeout to 4 ms.
-    vi.stubGlobal(host === 'with' ? 'setTimeout' : 'setImmediate', undefined);
-    let depth = 0;
-    const chain = async (): Promise<void> => {
-      for (; depth < 1_000; depth++) await null;
-    };
-    void chain();
-    await hostTurn();
-    expect(depth).toBe(1_000);
   });
 });

@@ -1,5 +1,6 @@
 import type { Clock, TimerHandle } from '../../../core/time/clock.js';
-import { afterPromises, TimerQueue } from '../../../core/time/timers.js';
+import { TimerQueue } from '../../../core/time/timers.js';
+import { afterPromises } from '../../../core/time/turns.js';
 
 /** More events than this in one instant: something sets timers of 0 ms for ever. */
 const MAX_AT_ONCE = 1_000_000;
