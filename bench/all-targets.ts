@@ -3,15 +3,15 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readArguments, usageAndExit } from '../scripts/command-line.js';
-import { resultsDir } from './build.js';
 import { type HttpRun, httpTargetRows } from './http/report.js';
-import type { MemoryRun } from './keyed.js';
-import { MarkedPlace } from './marked-place.js';
-import { machineText, table, targetRows } from './report.js';
-import { doubts, type Machine, machine, machineDoubts, type Run } from './results.js';
+import type { MemoryRun } from './keyed/keyed.js';
+import { resultsDir } from './kit/build.js';
+import { MarkedPlace } from './kit/marked-place.js';
+import { machineText, table, targetRows } from './kit/report.js';
+import { doubts, type Machine, machine, machineDoubts, type Run } from './kit/results.js';
+import { missedAtLeast, missedAtMost, type TargetRow, verdictText } from './kit/verdict.js';
 import { type SetsRun, setsTargetRows } from './sets/report.js';
 import { type RingRun, ringTargetRows } from './threads/report.js';
-import { missedAtLeast, missedAtMost, type TargetRow, verdictText } from './verdict.js';
 
 const USAGE = `npm run bench:targets
   --markdown <page>  put the table between the lines "<!-- targets -->" and "<!-- /targets -->" of the page

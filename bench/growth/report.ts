@@ -1,8 +1,8 @@
 /** The figures and the table of a growth run. */
 import { lineChart } from '../../src/testing/simulator/report/line-chart.js';
-import { figure, machineText, nsText, table, warnings } from '../report.js';
-import { type Machine, machineDoubts } from '../results.js';
-import { median } from '../stats.js';
+import { figure, machineText, nsText, table, warnings } from '../kit/report.js';
+import { type Machine, machineDoubts } from '../kit/results.js';
+import { median } from '../kit/stats.js';
 import { type Fit, fitOf, type Measured } from './fit.js';
 import type { Sweep } from './sweeps.js';
 

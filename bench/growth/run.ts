@@ -1,11 +1,11 @@
 /** `npm run bench:growth`: what a call costs against the number of keys, gates, calls, timers, instances, readers. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { buildBeside, resultsDir } from '../build.js';
-import { ask, rotated } from '../measure.js';
-import { Progress } from '../progress.js';
-import { machine } from '../results.js';
-import { openSuite } from '../suite.js';
+import { buildBeside, resultsDir } from '../kit/build.js';
+import { ask, rotated } from '../kit/measure.js';
+import { Progress } from '../kit/progress.js';
+import { machine } from '../kit/results.js';
+import { openSuite } from '../kit/suite.js';
 import { type GrowthRun, growthChart, growthMarkdown } from './report.js';
 import { type Sweep, sweeps } from './sweeps.js';
 

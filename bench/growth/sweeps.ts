@@ -13,7 +13,7 @@ import {
 import { balancer } from 'evenkeel/balancer';
 import { createRing, ringWriter } from 'evenkeel/ring-buffer';
 import { seededRandom } from 'evenkeel/testing';
-import type { Call, Callee } from '../case.js';
+import type { Call, Callee } from '../kit/case.js';
 
 export interface GrowthSeries {
   name: string;

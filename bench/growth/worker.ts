@@ -1,5 +1,5 @@
 /** The process of one point: `node worker.js <sweep> <series> <count>`. */
-import { Subject } from '../harness.js';
+import { Subject } from '../kit/harness.js';
 import { sweeps } from './sweeps.js';
 
 const [sweepName, seriesName, count] = process.argv.slice(2);

@@ -1,8 +1,8 @@
 /** `npm run bench:http`: what the five policies cost a real server, and what they save it in overload. */
-import { buildBeside } from '../build.js';
-import { Progress } from '../progress.js';
-import { machine } from '../results.js';
-import { openSuite } from '../suite.js';
+import { buildBeside } from '../kit/build.js';
+import { Progress } from '../kit/progress.js';
+import { machine } from '../kit/results.js';
+import { openSuite } from '../kit/suite.js';
 import type { CannonOptions, Shots } from './load.js';
 import { type LoadProcess, type ServerProcess, startLoad, startServer } from './processes.js';
 import {

@@ -4,7 +4,7 @@
  */
 import { Agent, createServer, request, type ServerResponse } from 'node:http';
 import { AbortScope, type Context, isRejected, onAbort } from 'evenkeel';
-import { fivePolicyPipeline } from '../five-policies.js';
+import { fivePolicyPipeline } from '../kit/five-policies.js';
 import { serve } from './serve.js';
 
 export type Work = 'upstream' | 'cpu';

@@ -1,7 +1,7 @@
-import { machineText, table, warnings } from '../report.js';
-import { type Machine, machineDoubts } from '../results.js';
-import { median } from '../stats.js';
-import { missedAtLeast, missedAtMost, type TargetRow, verdictText } from '../verdict.js';
+import { machineText, table, warnings } from '../kit/report.js';
+import { type Machine, machineDoubts } from '../kit/results.js';
+import { median } from '../kit/stats.js';
+import { missedAtLeast, missedAtMost, type TargetRow, verdictText } from '../kit/verdict.js';
 import type { Figures, PiscinaSetting, Setting } from './case.js';
 
 export const CONCURRENCIES = [1, 64, 512];

@@ -1,10 +1,10 @@
 /** `npm run bench:sets`: request and reply through a worker thread, work that does nothing: sets beside piscina. */
 import { join } from 'node:path';
-import { buildBeside } from '../build.js';
-import { ask, rotated } from '../measure.js';
-import { Progress } from '../progress.js';
-import { machine } from '../results.js';
-import { openSuite } from '../suite.js';
+import { buildBeside } from '../kit/build.js';
+import { ask, rotated } from '../kit/measure.js';
+import { Progress } from '../kit/progress.js';
+import { machine } from '../kit/results.js';
+import { openSuite } from '../kit/suite.js';
 import type { Figures, PiscinaSetting } from './case.js';
 import { type Case, CONCURRENCIES, type SetsRun, setsMarkdown } from './report.js';
 

@@ -1,7 +1,7 @@
-import { figure, machineText, table, warnings } from '../report.js';
-import { type Machine, machineDoubts } from '../results.js';
-import { median } from '../stats.js';
-import { missedAtLeast, missedAtMost, type TargetRow, verdictText } from '../verdict.js';
+import { figure, machineText, table, warnings } from '../kit/report.js';
+import { type Machine, machineDoubts } from '../kit/results.js';
+import { median } from '../kit/stats.js';
+import { missedAtLeast, missedAtMost, type TargetRow, verdictText } from '../kit/verdict.js';
 import type { Idle, Latency, Throughput } from './case.js';
 import { isPosted, WAYS } from './ways.js';
 

@@ -1,10 +1,10 @@
 /** `npm run bench:ring`: messages from one thread to another by the ring, by ringbuf.js, and by `postMessage` in four ways. */
 import { join } from 'node:path';
-import { buildBeside } from '../build.js';
-import { ask, rotated } from '../measure.js';
-import { Progress } from '../progress.js';
-import { machine } from '../results.js';
-import { openSuite } from '../suite.js';
+import { buildBeside } from '../kit/build.js';
+import { ask, rotated } from '../kit/measure.js';
+import { Progress } from '../kit/progress.js';
+import { machine } from '../kit/results.js';
+import { openSuite } from '../kit/suite.js';
 import { BATCH, type Case, names, RING, type RingRun, ringMarkdown, SIZES } from './report.js';
 import { isPosted } from './ways.js';
 

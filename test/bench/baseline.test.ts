@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { compare, floorRatios, newBaseline, tolerances, typicalTolerance } from '../../bench/baseline.js';
-import { idOf } from '../../bench/case.js';
-import { groups } from '../../bench/cases/index.js';
-import { rotated } from '../../bench/measure.js';
+import { compare, floorRatios, newBaseline, tolerances, typicalTolerance } from '../../bench/kit/baseline.js';
+import { idOf } from '../../bench/kit/case.js';
+import { rotated } from '../../bench/kit/measure.js';
+import { groups } from '../../bench/micro/cases/index.js';
 import { runOf } from './runs.js';
 
 /** Five runs: `steady` as good as never varies, `shaky` by a tenth, `usual` by a hundredth. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { fitOf } from '../../bench/growth/fit.js';
 import { type GrowthRun, growthChart, growthMarkdown, growthOf } from '../../bench/growth/report.js';
 import { type Sweep, sweeps } from '../../bench/growth/sweeps.js';
-import { machine } from '../../bench/results.js';
+import { machine } from '../../bench/kit/results.js';
 
 const COUNTS = [1, 10, 100, 1_000, 10_000];
 const points = (cost: (count: number) => number) => COUNTS.map((count) => [count, cost(count)] as const);

@@ -1,4 +1,4 @@
-import { newRun, type Run } from '../../bench/results.js';
+import { newRun, type Run } from '../../bench/kit/results.js';
 
 /** A run of one group, `g`: a floor of 100 ns in each round, and cases that take so many times as long. */
 export function runOf(ratiosByCase: Record<string, number[]>, floors: number[] = [100, 100, 100]): Run {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { mean, median, relativeDeviation, spreadRatio } from '../../bench/stats.js';
+import { mean, median, relativeDeviation, spreadRatio } from '../../bench/kit/stats.js';
 
 const figures = fc.array(fc.double({ min: 1e-3, max: 1e9, noNaN: true }), { minLength: 2, maxLength: 50 });
 

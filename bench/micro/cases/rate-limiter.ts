@@ -2,7 +2,7 @@ import { type RateLimiterOptions, rateLimiter } from 'evenkeel';
 import { RateLimiter } from 'limiter';
 import { Ratelimit, RatelimitError } from 'mollitia';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import type { Case, Group } from '../case.js';
+import type { Case, Group } from '../../kit/case.js';
 import { clockFloor } from './floors.js';
 import { mollitia } from './mollitia.js';
 

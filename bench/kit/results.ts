@@ -51,7 +51,7 @@ export interface Run {
 }
 
 function installedVersion(name: string): string {
-  const file = join(import.meta.dirname, '..', 'node_modules', name, 'package.json');
+  const file = join(import.meta.dirname, '../../node_modules', name, 'package.json');
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 

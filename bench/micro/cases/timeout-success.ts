@@ -3,7 +3,7 @@ import { dynamicTimeout, pipeline } from 'evenkeel';
 import { Timeout } from 'mollitia';
 import Opossum from 'opossum';
 import pTimeout from 'p-timeout';
-import type { Group } from '../case.js';
+import type { Group } from '../../kit/case.js';
 import { thenAndClockFloor } from './floors.js';
 import { mollitia } from './mollitia.js';
 

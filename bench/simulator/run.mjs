@@ -44,6 +44,6 @@ for (const [name, scenario] of Object.entries(scenarios)) {
   console.log(`${name}: ${byTime.toLocaleString('en')} × real time, ${byCpu.toLocaleString('en')} × by processor time`);
   console.log(`  heap, MB, every tenth of the run: ${heapsMb.join(' ')}`);
 }
-const results = new URL('results/', import.meta.url);
+const results = new URL('../results/', import.meta.url);
 mkdirSync(results, { recursive: true });
 writeFileSync(new URL('simulator.json', results), `${JSON.stringify({ startedAt, runs }, null, 2)}\n`);

@@ -1,16 +1,16 @@
 /** `npm run bench:check`: whether what we cost, in units of the floors, has grown since `baseline.json` was written. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readArguments, usageAndExit } from '../scripts/command-line.js';
-import { type Baseline, type Change, compare, floorRatios, newBaseline, typicalTolerance } from './baseline.js';
-import { buildWorker } from './build.js';
-import type { Group } from './case.js';
-import { chosenGroups, measureAll } from './measure.js';
-import { table } from './report.js';
-import { doubts, type Run } from './results.js';
+import { readArguments, usageAndExit } from '../../scripts/command-line.js';
+import { type Baseline, type Change, compare, floorRatios, newBaseline, typicalTolerance } from '../kit/baseline.js';
+import { buildWorker } from '../kit/build.js';
+import type { Group } from '../kit/case.js';
+import { table } from '../kit/report.js';
+import { doubts, type Run } from '../kit/results.js';
+import { chosenGroups, measureAll } from './measure-cases.js';
 
 const USAGE = `npm run bench:check -- [part of a group's or case's name …]
-  --update  measures five times and writes bench/baseline.json; with names, only what they name
+  --update  measures five times and writes bench/micro/baseline.json; with names, only what they name
 
 Exit code 1 when a case got slower by more than the noise of the baseline's runs explains, measured twice.
 `;
@@ -99,5 +99,5 @@ if (chosen.length === 0) usageAndExit(USAGE, `no case is named like ${positional
 const isAll = positionals.length === 0;
 const baseline: Baseline | undefined = existsSync(FILE) ? JSON.parse(readFileSync(FILE, 'utf8')) : undefined;
 if (values.update) await update(await buildWorker(), chosen, isAll ? undefined : baseline);
-else if (baseline === undefined) fail('there is no bench/baseline.json: npm run bench:check -- --update');
+else if (baseline === undefined) fail('there is no bench/micro/baseline.json: npm run bench:check -- --update');
 else await check(await buildWorker(), chosen, baseline, isAll);

@@ -1,4 +1,4 @@
-import type { Group } from '../case.js';
+import type { Group } from '../../kit/case.js';
 import { admissionRefusal, admissionSuccess } from './admission.js';
 import { balancerPick } from './balancer.js';
 import { breakerAndTimeout } from './breaker-and-timeout.js';

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readArguments, usageAndExit } from '../scripts/command-line.js';
+import { readArguments, usageAndExit } from '../../scripts/command-line.js';
 import { resultsDir } from './build.js';
 import { MarkedPlace } from './marked-place.js';
 

@@ -1,6 +1,6 @@
 import { keyedRateLimiter } from 'evenkeel';
 import { MemoryStore, type Options } from 'express-rate-limit';
-import type { Group } from '../case.js';
+import type { Group } from '../../kit/case.js';
 
 const KEYS = 1_000_000;
 const WINDOW_MS = 600_000;

@@ -1,6 +1,6 @@
 import { fallback as cockatiel, handleAll } from 'cockatiel';
 import { failover, fallback, hedge, pipeline } from 'evenkeel';
-import type { Group } from '../case.js';
+import type { Group } from '../../kit/case.js';
 import { thenAndClockFloor, thenFloor } from './floors.js';
 
 /** A second attempt, or a second site, that the call does not come to need. No peer has one. */

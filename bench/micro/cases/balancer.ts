@@ -1,5 +1,5 @@
 import { type BalancerOptions, balancer } from 'evenkeel';
-import type { Case, Group } from '../case.js';
+import type { Case, Group } from '../../kit/case.js';
 
 export const POOL_SIZES = [3, 100, 1_000] as const;
 

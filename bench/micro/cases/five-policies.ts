@@ -11,8 +11,8 @@ import {
 } from 'cockatiel';
 import { Bulkhead, Ratelimit, Retry, Timeout } from 'mollitia';
 import Opossum from 'opossum';
-import type { Group } from '../case.js';
-import { fivePolicyPipeline } from '../five-policies.js';
+import type { Group } from '../../kit/case.js';
+import { fivePolicyPipeline } from '../../kit/five-policies.js';
 import { thenAndClockFloor } from './floors.js';
 import { mollitia, mollitiaBreaker } from './mollitia.js';
 import { PEER_TIMEOUT_MS } from './timeout-success.js';

@@ -1,8 +1,8 @@
 /** The process of one case: `node worker.js <time|bytes> <case>`. */
 
-import { idOf } from './case.js';
+import { idOf } from '../kit/case.js';
+import { Subject } from '../kit/harness.js';
 import { groups } from './cases/index.js';
-import { Subject } from './harness.js';
 
 export type Measure = 'time' | 'bytes';
 

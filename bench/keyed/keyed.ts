@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { keyedRateLimiter } from 'evenkeel';
 import { seededRandom } from 'evenkeel/testing';
 import { MemoryStore, type Options } from 'express-rate-limit';
-import { resultsDir } from './build.js';
+import { resultsDir } from '../kit/build.js';
 
 export interface MemoryRun {
   startedAt: string;

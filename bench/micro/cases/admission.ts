@@ -1,5 +1,5 @@
 import { deadline, type Gate, tierShedder } from 'evenkeel';
-import type { Case, Group } from '../case.js';
+import type { Case, Group } from '../../kit/case.js';
 import { clockFloor } from './floors.js';
 
 const HOUR = 495_000;

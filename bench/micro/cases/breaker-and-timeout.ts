@@ -2,7 +2,7 @@ import { ConsecutiveBreaker, circuitBreaker as cockatiel, handleAll, TimeoutStra
 import { circuitBreaker, dynamicTimeout, pipeline } from 'evenkeel';
 import { Timeout } from 'mollitia';
 import Opossum from 'opossum';
-import type { Group } from '../case.js';
+import type { Group } from '../../kit/case.js';
 import { thenAndClockFloor } from './floors.js';
 import { mollitia, mollitiaBreaker } from './mollitia.js';
 import { PEER_TIMEOUT_MS } from './timeout-success.js';

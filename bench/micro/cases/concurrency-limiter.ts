@@ -3,7 +3,7 @@ import { bulkhead } from 'cockatiel';
 import { concurrencyLimiter, pipeline } from 'evenkeel';
 import { Bulkhead } from 'mollitia';
 import pLimit from 'p-limit';
-import type { Case, Group } from '../case.js';
+import type { Case, Group } from '../../kit/case.js';
 import { thenAndClockFloor } from './floors.js';
 import { mollitia } from './mollitia.js';
 

@@ -1,15 +1,15 @@
 /** `npm run bench`: runs each case in processes of its own, in rounds, and reports. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readArguments, usageAndExit } from '../scripts/command-line.js';
-import { buildWorker, resultsDir } from './build.js';
-import { idOf } from './case.js';
-import { chart } from './chart.js';
-import { MarkedPlace } from './marked-place.js';
-import { chosenGroups, measureAll } from './measure.js';
-import { markdown } from './report.js';
-import { wholeRounds } from './suite.js';
-import { verdicts } from './targets.js';
+import { readArguments, usageAndExit } from '../../scripts/command-line.js';
+import { buildWorker, resultsDir } from '../kit/build.js';
+import { idOf } from '../kit/case.js';
+import { chart } from '../kit/chart.js';
+import { MarkedPlace } from '../kit/marked-place.js';
+import { markdown } from '../kit/report.js';
+import { wholeRounds } from '../kit/suite.js';
+import { verdicts } from '../kit/targets.js';
+import { chosenGroups, measureAll } from './measure-cases.js';
 
 const USAGE = `npm run bench -- [part of a group's or case's name …]
   --rounds <n>       default 7

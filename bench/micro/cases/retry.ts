@@ -2,7 +2,7 @@ import { retry as cockatiel, ExponentialBackoff, handleAll } from 'cockatiel';
 import { type Context, type Next, pipeline, retry } from 'evenkeel';
 import { Retry } from 'mollitia';
 import pRetry from 'p-retry';
-import type { Group } from '../case.js';
+import type { Group } from '../../kit/case.js';
 import { thenAndClockFloor, thenFloor } from './floors.js';
 import { mollitia } from './mollitia.js';
 

@@ -3,9 +3,10 @@ import { cpSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'tsup';
 
-const root = join(import.meta.dirname, '..');
+const benchDir = join(import.meta.dirname, '..');
+const root = join(benchDir, '..');
 
-export const resultsDir = join(import.meta.dirname, 'results');
+export const resultsDir = join(benchDir, 'results');
 
 function newest(dir: string): number {
   const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
@@ -14,7 +15,7 @@ function newest(dir: string): number {
 
 /**
  * @param name of the folder in `results`: two kinds of benchmark do not build over each other
- * @param entries files of this folder by what they are called in that one
+ * @param entries files of `bench` by what they are called in that one
  * @returns its path
  */
 export async function buildBeside(name: string, entries: Record<string, string>): Promise<string> {
@@ -28,7 +29,7 @@ export async function buildBeside(name: string, entries: Record<string, string>)
   cpSync(join(root, 'package.json'), join(dir, 'package.json'));
   await build({
     config: false,
-    entry: Object.fromEntries(Object.entries(entries).map(([entry, file]) => [entry, join(import.meta.dirname, file)])),
+    entry: Object.fromEntries(Object.entries(entries).map(([entry, file]) => [entry, join(benchDir, file)])),
     outDir: dir,
     format: 'esm',
     target: 'node20',
@@ -41,4 +42,4 @@ export async function buildBeside(name: string, entries: Record<string, string>)
 
 /** @returns the worker's path */
 export const buildWorker = async (): Promise<string> =>
-  join(await buildBeside('build', { worker: 'worker.ts' }), 'worker.js');
+  join(await buildBeside('build', { worker: 'micro/worker.ts' }), 'worker.js');

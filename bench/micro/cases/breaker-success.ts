@@ -1,7 +1,7 @@
 import { ConsecutiveBreaker, circuitBreaker as cockatiel, handleAll, SamplingBreaker } from 'cockatiel';
 import { circuitBreaker, pipeline } from 'evenkeel';
 import Opossum from 'opossum';
-import type { Group } from '../case.js';
+import type { Group } from '../../kit/case.js';
 import { thenAndClockFloor, thenFloor } from './floors.js';
 import { mollitia, mollitiaBreaker } from './mollitia.js';
 

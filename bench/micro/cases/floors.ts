@@ -1,4 +1,4 @@
-import type { Case } from '../case.js';
+import type { Case } from '../../kit/case.js';
 
 const pass = (value: unknown): unknown => value;
 const fail = (error: unknown): never => {

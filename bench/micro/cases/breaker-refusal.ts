@@ -2,7 +2,7 @@ import { ConsecutiveBreaker, circuitBreaker as cockatiel, handleAll, isBrokenCir
 import { circuitBreaker, isRejected, pipeline, type Result } from 'evenkeel';
 import { BreakerError } from 'mollitia';
 import Opossum from 'opossum';
-import type { Group } from '../case.js';
+import type { Group } from '../../kit/case.js';
 import { clockFloor, rejectionFloor } from './floors.js';
 import { mollitia, mollitiaBreaker } from './mollitia.js';
 

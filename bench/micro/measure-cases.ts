@@ -1,13 +1,11 @@
 /** Runs each case in processes of its own, in rounds. */
-import { fork } from 'node:child_process';
-import { type Case, type Group, idOf } from './case.js';
+import { type Case, type Group, idOf } from '../kit/case.js';
+import { ask, rotated } from '../kit/measure.js';
+import { Progress } from '../kit/progress.js';
+import { newCaseResult, newRun, type Run } from '../kit/results.js';
 import { groups } from './cases/index.js';
-import { Progress } from './progress.js';
-import { newCaseResult, newRun, type Run } from './results.js';
 import type { Measure } from './worker.js';
 
-/** A worker that has not ended by then is stuck. */
-const WORKER_MS = 60_000;
 /** MB: room for a batch of the greediest case without a collection. */
 const YOUNG_MB = 128;
 
@@ -15,22 +13,6 @@ const NODE_FLAGS: Record<Measure, string[]> = {
   time: [],
   bytes: ['--expose-gc', `--min-semi-space-size=${YOUNG_MB}`, `--max-semi-space-size=${YOUNG_MB}`],
 };
-
-/** The figures that a fresh process, given `args`, comes to. */
-export function ask<T = number>(worker: string, args: readonly string[], nodeFlags: string[]): Promise<T> {
-  return new Promise((resolve, reject) => {
-    let result: T | undefined;
-    const child = fork(worker, args, { execArgv: nodeFlags, timeout: WORKER_MS });
-    child.on('message', (message) => {
-      result = message as T;
-    });
-    child.on('error', reject);
-    child.on('exit', (code, signal) => {
-      if (code === 0 && result !== undefined) resolve(result);
-      else reject(new Error(`${args.join(' ')}: the worker ended with ${signal ?? code}`));
-    });
-  });
-}
 
 const measureCase = (worker: string, measure: Measure, id: string): Promise<number> =>
   ask(worker, [measure, id], NODE_FLAGS[measure]);
@@ -41,13 +23,6 @@ export function chosenGroups(words: readonly string[]): Group[] {
   return groups.filter((group) =>
     group.cases.some((one) => words.some((word) => idOf(group, one).toLowerCase().includes(word.toLowerCase()))),
   );
-}
-
-/** Each round begins elsewhere, and every other one runs backwards, so that no case always follows the same one. */
-export function rotated<T>(items: readonly T[], round: number, rounds: number): T[] {
-  const from = Math.floor((items.length * round) / rounds);
-  const order = [...items.slice(from), ...items.slice(0, from)];
-  return round % 2 === 0 ? order : order.reverse();
 }
 
 /** @param options `title` goes before what the progress line says. */
