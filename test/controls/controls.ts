@@ -16,34 +16,37 @@ export interface Control {
   tests: readonly string[];
 }
 
-const BREAKER = 'circuit-breaker/circuit-breaker.ts';
-const TIMEOUT = 'dynamic-timeout/dynamic-timeout.ts';
-const LITTLE = 'concurrency-limiter/little-law.ts';
-const BREAKER_TESTS = ['circuit-breaker/formula.test.ts', 'circuit-breaker/recovery.test.ts'];
-const LIMITER_TESTS = ['concurrency-limiter/known-bugs.test.ts', 'concurrency-limiter/saturation.test.ts'];
-const RETRY_TESTS = ['retry/retry.test.ts'];
-const RING = 'ring-buffer/protocol.ts';
+const BREAKER = 'policies/circuit-breaker/circuit-breaker.ts';
+const TIMEOUT = 'policies/dynamic-timeout/dynamic-timeout.ts';
+const LITTLE = 'policies/concurrency-limiter/little-law.ts';
+const BREAKER_TESTS = ['policies/circuit-breaker/formula.test.ts', 'policies/circuit-breaker/recovery.test.ts'];
+const LIMITER_TESTS = [
+  'policies/concurrency-limiter/known-bugs.test.ts',
+  'policies/concurrency-limiter/saturation.test.ts',
+];
+const RETRY_TESTS = ['policies/retry/retry.test.ts'];
+const RING = 'workers/ring-buffer/protocol.ts';
 // Each what ends with it: some bugs keep the search of the model from coming to an end.
-const RING_TESTS = ['ring-buffer/ring.test.ts'];
-const RING_SEARCH = ['ring-buffer/model.test.ts'];
-const LEDGER_TESTS = ['isolation/ledger.test.ts'];
-const SETS_TESTS = ['isolation/sets.test.ts'];
+const RING_TESTS = ['workers/ring-buffer/ring.test.ts'];
+const RING_SEARCH = ['workers/ring-buffer/model.test.ts'];
+const LEDGER_TESTS = ['workers/isolation/ledger.test.ts'];
+const SETS_TESTS = ['workers/isolation/sets.test.ts'];
 
 // biome-ignore format: one line a bug and its change
 export const CONTROLS: readonly Control[] = [
   // The kernel.
   { bug: 'a silent hour moves the window on by one bucket (cockatiel SamplingBreaker)',
-    file: 'core/rolling-window.ts', find: 'const steps = Math.min(bucket - this.#head, this.#buckets);', replace: 'const steps = 1;',
-    tests: ['core/rolling-window.test.ts'] },
+    file: 'core/numbers/rolling-window.ts', find: 'const steps = Math.min(bucket - this.#head, this.#buckets);', replace: 'const steps = 1;',
+    tests: ['core/numbers/rolling-window.test.ts'] },
   { bug: 'a call that throws keeps its permit (Netflix SimpleLimiter over VegasLimit)',
-    file: 'core/gate.ts', find: 'onError: (error) => this.fail(error, this.#done(waiting), undefined, undefined),', replace: 'onError: (error) => { this.#done(waiting); throw error; },',
-    tests: ['core/conservation.test.ts', 'core/pipeline.test.ts'] },
+    file: 'core/pipeline/gate-step.ts', find: 'onError: (error) => this.fail(error, this.#done(waiting), undefined, undefined),', replace: 'onError: (error) => { this.#done(waiting); throw error; },',
+    tests: ['core/pipeline/conservation.test.ts', 'core/pipeline/pipeline.test.ts'] },
   { bug: "a listener on the caller's signal stays after each call (nodejs/node #54614, #55351)",
-    file: 'core/abort.ts', find: 'if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#unlink();', replace: 'void listener;',
-    tests: ['core/abort.test.ts', 'core/abort-scope.test.ts'] },
+    file: 'core/call/abort.ts', find: 'if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#unlink();', replace: 'void listener;',
+    tests: ['core/call/abort.test.ts', 'core/call/abort-scope.test.ts'] },
   { bug: 'a policy may call next only once (koa-compose, hono)',
-    file: 'core/settle.ts', find: 'try {\n    return Promise.resolve(next(ctx));', replace: "try {\n    if ((next as { done?: boolean }).done) throw new Error('next() called multiple times');\n    (next as { done?: boolean }).done = true;\n    return Promise.resolve(next(ctx));",
-    tests: ['core/pipeline.test.ts', 'core/conservation.test.ts'] },
+    file: 'core/call/promises.ts', find: 'try {\n    return Promise.resolve(next(ctx));', replace: "try {\n    if ((next as { done?: boolean }).done) throw new Error('next() called multiple times');\n    (next as { done?: boolean }).done = true;\n    return Promise.resolve(next(ctx));",
+    tests: ['core/pipeline/pipeline.test.ts', 'core/pipeline/conservation.test.ts'] },
 
   // 1. Circuit breaker.
   { bug: 'local refusals are not counted (go-zero #3837, Envoy, failsafe-go)',
@@ -60,15 +63,15 @@ export const CONTROLS: readonly Control[] = [
     tests: BREAKER_TESTS },
   { bug: 'a call that tells nothing leaks its probe (resilience4j #544)',
     file: BREAKER, find: "if (this.mode === 'enforce') this.#throttle?.giveBack(admittedAt);", replace: '',
-    tests: [...BREAKER_TESTS, 'circuit-breaker/throttle.test.ts'] },
+    tests: [...BREAKER_TESTS, 'policies/circuit-breaker/throttle.test.ts'] },
   { bug: 'calls from before the break speak for the callee after it (Polly #216 to #219, #223)',
-    file: 'circuit-breaker/throttle.ts', find: 'if (sentAt <= this.#refusedAt) return;', replace: '',
-    tests: [...BREAKER_TESTS, 'circuit-breaker/throttle.test.ts'] },
+    file: 'policies/circuit-breaker/throttle.ts', find: 'if (sentAt <= this.#refusedAt) return;', replace: '',
+    tests: [...BREAKER_TESTS, 'policies/circuit-breaker/throttle.test.ts'] },
 
   // 2. Concurrency limiter.
   { bug: 'admit, then count: one more than the limit (aegis bbr.go, Sentinel checkBbr)',
-    file: 'concurrency-limiter/concurrency-limiter.ts', find: 'if (this.#inflight < this.#limitFor(ctx) ||', replace: 'if (this.#inflight <= this.#limitFor(ctx) ||',
-    tests: ['concurrency-limiter/limiter.test.ts'] },
+    file: 'policies/concurrency-limiter/concurrency-limiter.ts', find: 'if (this.#inflight < this.#limitFor(ctx) ||', replace: 'if (this.#inflight <= this.#limitFor(ctx) ||',
+    tests: ['policies/concurrency-limiter/limiter.test.ts'] },
   { bug: 'no headroom: every limit under the capacity is a fixed point (aegis bbr.go, checked strictly)',
     file: LITTLE, find: 'return Math.max(this.#settings.headroomRatio * this.#boost, 1 / this.capacity);', replace: 'return 0;',
     tests: LIMITER_TESTS },
@@ -77,85 +80,85 @@ export const CONTROLS: readonly Control[] = [
     tests: LIMITER_TESTS },
   { bug: 'the least response time is rounded up to whole milliseconds (aegis bbr.go)',
     file: LITTLE, find: 'return this.#throughput.value * this.#minRtt.value;', replace: 'return this.#throughput.value * Math.ceil(this.#minRtt.value);',
-    tests: [...LIMITER_TESTS, 'concurrency-limiter/little-law.test.ts'] },
+    tests: [...LIMITER_TESTS, 'policies/concurrency-limiter/little-law.test.ts'] },
   { bug: 'quick failures count as throughput (aegis bbr.go)',
-    file: 'concurrency-limiter/cohort.ts', find: "if (verdict === 'success') {", replace: "if (verdict === 'success' || verdict === 'failure') {",
+    file: 'policies/concurrency-limiter/cohort.ts', find: "if (verdict === 'success') {", replace: "if (verdict === 'success' || verdict === 'failure') {",
     tests: LIMITER_TESTS },
   { bug: 'drops are no reason to shrink (Netflix/concurrency-limits #176)',
     file: LITTLE, find: 'Math.max(0.5, 1 - droppedRatio)', replace: '1',
-    tests: [...LIMITER_TESTS, 'concurrency-limiter/little-law.test.ts'] },
+    tests: [...LIMITER_TESTS, 'policies/concurrency-limiter/little-law.test.ts'] },
 
   // 3. Retries.
   { bug: 'a wait before a retry is deaf to the abort (cockatiel RetryPolicy)',
-    file: 'retry/retry.ts', find: 'else abortable?.add(stop);', replace: '',
+    file: 'policies/retry/retry.ts', find: 'else abortable?.add(stop);', replace: '',
     tests: RETRY_TESTS },
   { bug: 'retries outlive the deadline (linkerd #2369)',
-    file: 'retry/retry.ts', find: 'if (!(at + waitMs < deadline)) return false;', replace: '',
+    file: 'policies/retry/retry.ts', find: 'if (!(at + waitMs < deadline)) return false;', replace: '',
     tests: RETRY_TESTS },
   { bug: 'one more try than asked for (cockatiel maxAttempts)',
-    file: 'retry/retry.ts', find: 'retry > this.#limits.maxRetries', replace: 'retry > this.#limits.maxRetries + 1',
+    file: 'policies/retry/retry.ts', find: 'retry > this.#limits.maxRetries', replace: 'retry > this.#limits.maxRetries + 1',
     tests: RETRY_TESTS },
   { bug: 'a window that was not used up grows (the article allows it only where g ≥ ⌊f⌋)',
-    file: 'retry/retry-window.ts', find: 'if (closed.sent >= Math.floor(this.#window)) this.#probe ??= closed;', replace: 'this.#probe ??= closed;',
-    tests: ['retry/retry-window.test.ts'] },
+    file: 'policies/retry-budget/retry-window.ts', find: 'if (closed.sent >= Math.floor(this.#window)) this.#probe ??= closed;', replace: 'this.#probe ??= closed;',
+    tests: ['policies/retry-budget/retry-window.test.ts'] },
   { bug: 'tokens beyond the maximum (grpc-java #4060, grpc-swift #1689: the clamp)',
-    file: 'retry/token-budget.ts', find: 'Math.min(this.#max, this.#tokens + this.#gain)', replace: 'this.#tokens + this.#gain',
-    tests: ['retry/budgets.test.ts'] },
+    file: 'policies/retry-budget/token-budget.ts', find: 'Math.min(this.#max, this.#tokens + this.#gain)', replace: 'this.#tokens + this.#gain',
+    tests: ['policies/retry-budget/budgets.test.ts'] },
 
   // 4. Dynamic timeout.
   { bug: 'a NaN poisons the average for good (ema-timeout)',
     file: TIMEOUT, find: "'elapsedMs', elapsedMs, { min: 0 }));", replace: "'elapsedMs', 0, {}) + elapsedMs);",
-    tests: ['dynamic-timeout/dynamic-timeout.test.ts'] },
+    tests: ['policies/dynamic-timeout/dynamic-timeout.test.ts'] },
   { bug: 'averageMs at or over limitMs turns the limit round (ema-timeout)',
     file: TIMEOUT, find: '{ min: 0, below: limitMs }', replace: '{ min: 0 }',
-    tests: ['bad-input.test.ts', 'dynamic-timeout/dynamic-timeout.test.ts'] },
+    tests: ['bad-input.test.ts', 'policies/dynamic-timeout/dynamic-timeout.test.ts'] },
   { bug: 'a timed-out call counts as what it took (ema-timeout)',
     file: TIMEOUT, find: 'this.#ema.record(this.#limits.maxMs);', replace: 'this.#ema.record(timeoutMs);',
-    tests: ['dynamic-timeout/dynamic-timeout.test.ts'] },
+    tests: ['policies/dynamic-timeout/dynamic-timeout.test.ts'] },
   { bug: "the caller's abort is called a time-out (cockatiel TimeoutPolicy, aggressive)",
-    file: 'core/limited-calls.ts', find: 'this.#stop(call, outer.reason);', replace: 'this.#stop(call, this.#limit.timedOut(call.ctx.clock.now(), call.timeoutMs));',
-    tests: ['dynamic-timeout/dynamic-timeout.test.ts'] },
+    file: 'core/pipeline/limited-calls.ts', find: 'this.#stop(call, outer.reason);', replace: 'this.#stop(call, this.#limit.timedOut(call.ctx.clock.now(), call.timeoutMs));',
+    tests: ['policies/dynamic-timeout/dynamic-timeout.test.ts'] },
 
   // 5. Rate limiter.
   { bug: 'one more than the limit (liwala/ay-framework #375)',
-    file: 'rate-limiter/log.ts', find: 'if (this.#used.plus(cost) > limit) return false;', replace: 'if (this.#used.plus(cost) > limit + 1) return false;',
-    tests: ['rate-limiter/log-and-buckets.test.ts'] },
+    file: 'policies/rate-limiter/log.ts', find: 'if (this.#used.plus(cost) > limit) return false;', replace: 'if (this.#used.plus(cost) > limit + 1) return false;',
+    tests: ['policies/rate-limiter/log-and-buckets.test.ts'] },
   { bug: 'the window slides only in the very ms (mokies/ratelimitj #24: == for <=)',
-    file: 'rate-limiter/log.ts', find: 'now - time >= this.#windowMs;', replace: 'now - time === this.#windowMs;',
-    tests: ['rate-limiter/log-and-buckets.test.ts'] },
+    file: 'policies/rate-limiter/log.ts', find: 'now - time >= this.#windowMs;', replace: 'now - time === this.#windowMs;',
+    tests: ['policies/rate-limiter/log-and-buckets.test.ts'] },
   { bug: 'the wait is that for the oldest call, whatever is wanted (ratelimit_meter #36)',
-    file: 'rate-limiter/log.ts', find: 'waitUntil(this.#goneAt(this.#time(nth)), now)', replace: 'waitUntil(this.#goneAt(this.#time(0)), now)',
-    tests: ['rate-limiter/log-and-buckets.test.ts'] },
+    file: 'policies/rate-limiter/log.ts', find: 'waitUntil(this.#goneAt(this.#time(nth)), now)', replace: 'waitUntil(this.#goneAt(this.#time(0)), now)',
+    tests: ['policies/rate-limiter/log-and-buckets.test.ts'] },
   { bug: 'the previous window is looked for in the wrong place: a fixed window (upstash/ratelimit-js #61)',
-    file: 'rate-limiter/counters.ts', find: 'passed === 1 ? (cells[at + CURRENT] as number) : 0', replace: '0',
-    tests: ['rate-limiter/counter.test.ts'] },
+    file: 'policies/rate-limiter/two-counter-table.ts', find: 'passed === 1 ? (cells[at + CURRENT] as number) : 0', replace: '0',
+    tests: ['policies/rate-limiter/counter.test.ts'] },
   { bug: 'a limit of 1 refuses every call (upstash/ratelimit-js #39)',
-    file: 'rate-limiter/counters.ts', find: 'if (this.#estimate(slot, at) + cost > limit) return false;', replace: 'if (this.#estimate(slot, at) + cost >= limit) return false;',
-    tests: ['rate-limiter/counter.test.ts'] },
+    file: 'policies/rate-limiter/two-counter-table.ts', find: 'if (this.#estimate(slot, at) + cost > limit) return false;', replace: 'if (this.#estimate(slot, at) + cost >= limit) return false;',
+    tests: ['policies/rate-limiter/counter.test.ts'] },
   { bug: 'the fraction is cut off before the comparison (tempesta xFW #79)',
-    file: 'rate-limiter/counters.ts', find: 'return this.#now - window;', replace: 'return Math.trunc(this.#now - window);',
-    tests: ['rate-limiter/counter.test.ts'] },
+    file: 'policies/rate-limiter/two-counter-table.ts', find: 'return this.#now - window;', replace: 'return Math.trunc(this.#now - window);',
+    tests: ['policies/rate-limiter/counter.test.ts'] },
   { bug: 'a changed limit does not hold at once (boulder #8785)',
-    file: 'rate-limiter/gate.ts', find: 'this.mode = mode;\n    this.#limit = limit;', replace: 'this.mode = mode;\n    this.clock.setTimer(() => { this.#limit = limit; }, this.windowMs);',
-    tests: ['rate-limiter/gate.test.ts', 'bad-input.test.ts'] },
+    file: 'policies/rate-limiter/rate-limit-gate.ts', find: 'this.mode = mode;\n    this.#limit = limit;', replace: 'this.mode = mode;\n    this.clock.setTimer(() => { this.#limit = limit; }, this.windowMs);',
+    tests: ['policies/rate-limiter/gate.test.ts', 'bad-input.test.ts'] },
 
   // 6. Balancer.
   { bug: 'an instance with 3 % errors fades to nothing (MSEC nlb agent.c)',
-    file: 'balancer/health.ts', find: 'Math.max(LEAST_WEIGHT, (this.successRatio / healthyRatio) ** 16)', replace: 'this.weight * this.successRatio ** 2',
-    tests: ['balancer/known-bugs.test.ts'] },
+    file: 'policies/balancer/health.ts', find: 'Math.max(LEAST_WEIGHT, (this.successRatio / healthyRatio) ** 16)', replace: 'this.weight * this.successRatio ** 2',
+    tests: ['policies/balancer/known-bugs.test.ts'] },
   { bug: 'all masked, and nobody is picked (MSEC nlb, of which only the panic threshold keeps)',
-    file: 'balancer/pool.ts', find: ' || this.#masked === size', replace: '',
-    tests: ['balancer/invariants.test.ts', 'balancer/balancer.test.ts'] },
+    file: 'policies/balancer/pool.ts', find: ' || this.#masked === size', replace: '',
+    tests: ['policies/balancer/invariants.test.ts', 'policies/balancer/balancer.test.ts'] },
 
   // 7. Deadline.
   { bug: "a limit as long as the client's timeout serves only what is lost already (MSEC's and QQ's trap)",
-    file: 'deadline/deadline.ts', find: 'return ageMs <= wholeMs - this.#marginOf(wholeMs);', replace: 'return ageMs <= wholeMs;',
-    tests: ['deadline/overload.test.ts', 'deadline/deadline.test.ts'] },
+    file: 'policies/deadline/deadline.ts', find: 'return ageMs <= wholeMs - this.#marginOf(wholeMs);', replace: 'return ageMs <= wholeMs;',
+    tests: ['policies/deadline/overload.test.ts', 'policies/deadline/deadline.test.ts'] },
 
   // 8. Tiers.
   { bug: 'the histogram is of admitted calls, not of offered ones (failsafe-go prioritizer)',
-    file: 'priority/admission.ts', find: '(this.#offered[place] as number) += 1;', replace: 'if (place < this.cutoff) (this.#offered[place] as number) += 1;',
-    tests: ['priority/admission.test.ts', 'priority/overload.test.ts'] },
+    file: 'policies/priority/admission.ts', find: '(this.#offered[place] as number) += 1;', replace: 'if (place < this.cutoff) (this.#offered[place] as number) += 1;',
+    tests: ['policies/priority/admission.test.ts', 'policies/priority/overload.test.ts'] },
 
   // 9. Ring.
   { bug: 'a message is claimed, which frees its slot, and then copied (the article that the ring is from, taken literally)',
@@ -191,23 +194,23 @@ export const CONTROLS: readonly Control[] = [
 
   // 10. Sets.
   { bug: 'a killed call is tried again and the kill not counted: for ever (sidekiq #4069, faktory #99)',
-    file: 'isolation/worker-set.ts', find: 'if (killed) call.kills++;', replace: '',
+    file: 'workers/isolation/worker-set.ts', find: 'if (killed) call.kills++;', replace: '',
     tests: SETS_TESTS },
   { bug: 'a call is ended twice: given up, and then answered',
-    file: 'isolation/call.ts', find: 'if (!this.#pending) return false;', replace: '',
-    tests: ['isolation/messages.test.ts'] },
+    file: 'workers/isolation/call.ts', find: 'if (!this.#pending) return false;', replace: '',
+    tests: ['workers/isolation/messages.test.ts'] },
   { bug: 'what a crashed worker held is never settled (poolifier #3211)',
-    file: 'isolation/worker-set.ts', find: 'if (held !== undefined) this.#again(held, dead?.diedOfMessage === true, error);', replace: 'void held;',
+    file: 'workers/isolation/worker-set.ts', find: 'if (held !== undefined) this.#again(held, dead?.diedOfMessage === true, error);', replace: 'void held;',
     tests: SETS_TESTS },
   { bug: 'what a worker has answered just before its death is done once more',
-    file: 'isolation/ledger.ts', find: 'const readIndex = workers.readIndex();\n    const living = workers.living();\n    workers.drain();', replace: 'workers.drain();\n    const readIndex = workers.readIndex();\n    const living = workers.living();',
+    file: 'workers/isolation/ledger.ts', find: 'const readIndex = workers.readIndex();\n    const living = workers.living();\n    workers.drain();', replace: 'workers.drain();\n    const readIndex = workers.readIndex();\n    const living = workers.living();',
     tests: LEDGER_TESTS },
   { bug: 'a message claimed by a worker that dies before it names it is lost (eclipse-iceoryx #1546)',
-    file: 'isolation/ledger.ts', find: 'if (!named.has(place)) orphans.push(place);', replace: '',
+    file: 'workers/isolation/ledger.ts', find: 'if (!named.has(place)) orphans.push(place);', replace: '',
     tests: LEDGER_TESTS },
   { bug: 'after a time limit the message that is in the worker by then is blamed',
-    file: 'isolation/worker-slot.ts', find: "(this.#end === 'exit' || place === this.#tooLong)", replace: 'place >= 0',
-    tests: ['isolation/workers.test.ts'] },
+    file: 'workers/isolation/worker-slot.ts', find: "(this.#end === 'exit' || place === this.#tooLong)", replace: 'place >= 0',
+    tests: ['workers/isolation/workers.test.ts'] },
 ];
 
 /** Whether its `find` is not in its file, or there more than once: nobody would know what is planted. */

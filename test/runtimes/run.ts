@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { readArguments, usageAndExit } from '../../scripts/command-line.js';
+import { subpaths } from '../../scripts/subpaths.js';
 import type { SubsetResult } from './subset.js';
 import { countsOf, type VitestReport } from './suite.js';
 
@@ -64,7 +65,10 @@ async function bundle(entry: string, folder: string): Promise<string> {
     resolve: {
       alias: [
         { find: /^evenkeel$/, replacement: `${ROOT}src/index.ts` },
-        { find: /^evenkeel\/(.+)$/, replacement: `${ROOT}src/$1/index.ts` },
+        ...Object.entries(subpaths(ROOT)).map(([name, path]) => ({
+          find: new RegExp(`^evenkeel/${name}$`),
+          replacement: `${ROOT}${path}`,
+        })),
       ],
     },
     build: {

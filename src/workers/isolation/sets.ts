@@ -152,7 +152,7 @@ function readWorker(read: OptionReader): URL | string {
   return invalid(
     read.owner,
     'worker',
-    "the URL of a file, as new URL('../../isolation/worker.js', import.meta.url)",
+    "the URL of a file, as new URL('./worker.js', import.meta.url)",
     worker,
     true,
   );

@@ -4,8 +4,9 @@ import { basename, dirname, extname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'tsup';
 import { afterAll, beforeAll } from 'vitest';
+import { subpaths } from '../../../scripts/subpaths.js';
 
-const src = join(import.meta.dirname, '../../src');
+const root = join(import.meta.dirname, '../../..');
 
 /** Builds `file` for a worker thread, which takes no TypeScript and knows no alias, into `outFile`. */
 export async function buildWorker(file: string, outFile: string): Promise<void> {
@@ -21,9 +22,10 @@ export async function buildWorker(file: string, outFile: string): Promise<void> 
     noExternal: [/^evenkeel/],
     esbuildOptions: (options) => {
       options.alias = {
-        evenkeel: join(src, 'index.ts'),
-        'evenkeel/isolation': join(src, 'isolation/index.ts'),
-        'evenkeel/testing': join(src, 'testing/index.ts'),
+        evenkeel: join(root, 'src/index.ts'),
+        ...Object.fromEntries(
+          Object.entries(subpaths(root)).map(([name, path]) => [`evenkeel/${name}`, join(root, path)]),
+        ),
       };
     },
     silent: true,

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ask, matchServer, matchSets } from '../../../examples/isolated-work.js';
 import { builtWorker } from './build.js';
 
-const worker = builtWorker(join(import.meta.dirname, '../../examples/isolated-work.worker.mjs'));
+const worker = builtWorker(join(import.meta.dirname, '../../../examples/isolated-work.worker.mjs'));
 
 let sets: Sets;
 let server: Server;

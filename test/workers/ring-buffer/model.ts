@@ -1,5 +1,5 @@
 /**
- * Searches the interleavings of the ring's own protocol code (`src/ring-buffer/protocol.ts`) over a memory that stops a thread
+ * Searches the interleavings of the ring's own protocol code (`src/workers/ring-buffer/protocol.ts`) over a memory that stops a thread
  * before each step. A thread's call is run from its start with the results of the steps that it has done already, then does
  * one more: so ordinary code can be stopped anywhere, and a state is plain data.
  */
