@@ -2,7 +2,12 @@ import ts from 'typescript';
 import { parse, place, type Source, walk } from './source.js';
 
 /** Where the host's time and randomness come in; everything else gets a `Clock` and a `Random`. */
-const ENTRANCES = new Set(['src/core/clock.ts', 'src/core/timers.ts', 'src/core/random.ts']);
+const ENTRANCES = new Set([
+  'src/core/time/clock.ts',
+  'src/core/time/timers.ts',
+  'src/core/time/turns.ts',
+  'src/core/numbers/random.ts',
+]);
 const MEMBERS = new Set(['Date.now', 'performance.now', 'Math.random']);
 const OBJECTS = new Set(['Date', 'performance', 'Math']);
 const FUNCTIONS = new Set(['setTimeout', 'setInterval']);

@@ -3,12 +3,56 @@ import { posix } from 'node:path';
 import ts from 'typescript';
 import { parse, place, type Source, walk } from './source.js';
 
-/** Folders whose code needs Node. Everything else also runs in browsers and edge runtimes. */
-const NODE_ONLY = new Set(['isolation', 'cli']);
-/** Primitives built on other primitives. */
-const BUILT_ON: Record<string, readonly string[]> = { isolation: ['ring-buffer'] };
-/** They stand on top of the primitives and may use all of them. */
-const ON_TOP = new Set(['testing', 'adapters', 'presets', 'cli']);
+/** What a room of src may import besides itself. */
+interface Row {
+  /** Rooms of which it may import any file. */
+  files?: readonly string[];
+  /** Rooms of which it may import the index.ts. */
+  index?: readonly string[];
+  /** Whether its code needs Node. Everything else also runs in browsers and edge runtimes. */
+  node?: true;
+  /** Whether it may take types of packages. */
+  packages?: true;
+}
+
+const PARTS = ['core/call', 'core/gates', 'core/numbers', 'core/options', 'core/pipeline', 'core/time'];
+const CORE = ['core', ...PARTS];
+const MODULES = ['core', 'policies/*', 'workers/*'];
+
+/** Who may import whom, by room; `x/*` is each folder of x, and a row of a file counts before that of its room. */
+const TABLE: Record<string, Row> = {
+  'core/numbers': {},
+  'core/time': { files: ['core/options'] },
+  'core/options': { files: ['core', 'core/call', 'core/numbers', 'core/time'] },
+  'core/call': { files: ['core', 'core/numbers', 'core/options', 'core/time'] },
+  'core/pipeline': { files: ['core', 'core/call', 'core/numbers', 'core/options', 'core/time'] },
+  'core/gates': { files: CORE },
+  // policy.ts, verdict.ts, errors.ts, events.ts
+  core: { files: ['core/call', 'core/numbers', 'core/options', 'core/time'] },
+  'core/index.ts': { files: PARTS },
+
+  'policies/retry': { files: [...CORE, 'policies/retry-budget'] },
+  'policies/hedge': { files: [...CORE, 'policies/retry-budget'] },
+  'policies/failover': { files: [...CORE, 'policies/retry-budget'] },
+  // One subpath of the package for all of these.
+  'policies/retry/index.ts': {
+    files: ['policies/retry-budget', 'policies/hedge', 'policies/failover', 'policies/fallback'],
+  },
+  'policies/*': { files: CORE, packages: true },
+  'workers/isolation': { files: CORE, index: ['workers/ring-buffer'], node: true },
+  'workers/*': { files: CORE, packages: true },
+
+  presets: { files: CORE, index: MODULES },
+  telemetry: { files: CORE, index: MODULES, packages: true },
+  'adapters/*': { files: CORE, index: [...MODULES, 'telemetry'], packages: true },
+  'shared-limits': { files: CORE, index: MODULES, packages: true },
+  testing: { files: CORE, index: [...MODULES, 'presets'], packages: true },
+  // The command is about the testing kit.
+  cli: { files: CORE, index: [...MODULES, 'presets', 'testing'], node: true },
+  'index.ts': { index: [...MODULES, 'presets'] },
+};
+/** Rooms that are folders of a folder. */
+const NESTED = new Set(['core', 'policies', 'workers', 'adapters']);
 
 export interface Import {
   from: string;
@@ -62,32 +106,37 @@ function takesOnlyTypes(clause: ts.ImportClause): boolean {
 const target = ({ from, specifier }: Import): string =>
   posix.join(posix.dirname(from), specifier).replace(/\.js$/, '.ts');
 
-/** `core` of `src/core/ema.ts`; empty for `src/index.ts`. */
-const folderOf = (path: string): string => path.split('/').slice(1, -1)[0] ?? '';
+/** `policies/retry` of `src/policies/retry/retry.ts`, `core` of `src/core/policy.ts`; `index.ts` for that of src. */
+function roomOf(path: string): string {
+  const [first = '', second = '', ...rest] = path.split('/').slice(1);
+  return rest.length > 0 && NESTED.has(first) ? `${first}/${second}` : first;
+}
 
 const isRelative = ({ specifier }: Import): boolean => specifier.startsWith('.');
 
-/** What is wrong with one import by the table in DESIGN section 2; undefined = nothing. */
+const fits = (patterns: readonly string[] = [], room: string): boolean =>
+  patterns.some((one) => one === room || (one.endsWith('/*') && one.slice(0, -2) === posix.dirname(room)));
+
+/** The row for a file of `room`. */
+const rowOf = (path: string, room: string): Row | undefined =>
+  TABLE[path.slice('src/'.length)] ?? TABLE[room] ?? TABLE[`${posix.dirname(room)}/*`];
+
+/** What is wrong with one import by TABLE; undefined = nothing. */
 function problem(one: Import, paths: ReadonlySet<string>): string | undefined {
-  const from = folderOf(one.from);
+  const from = roomOf(one.from);
+  const row = rowOf(one.from, from);
+  if (row === undefined) return `${from} is no room that test/architecture/imports.ts knows`;
   if (!isRelative(one)) {
-    if (isBuiltin(one.specifier)) return NODE_ONLY.has(from) ? undefined : 'only Node has it';
-    if (from === 'core') return 'core imports nothing outside itself';
+    if (isBuiltin(one.specifier)) return row.node ? undefined : 'only Node has it';
+    if (row.packages === undefined) return `${from} imports no package`;
     return one.typeOnly ? undefined : 'packages only as types';
   }
   const path = target(one);
   if (!paths.has(path)) return 'there is no such file in src';
-  const to = folderOf(path);
-  if (to === from && from !== '') return undefined;
-  const isIndex = path === `src/${to}/index.ts`;
-  // The command is about the testing kit.
-  if (to === 'testing') return from === 'cli' && isIndex ? undefined : 'nothing imports testing';
-  if (from === '') return isIndex ? undefined : 'the root takes names of index.ts files only';
-  if (from === 'core') return 'core imports nothing outside itself';
-  if (to === '') return 'nothing imports the root';
-  if (to === 'core' || BUILT_ON[from]?.includes(to)) return undefined;
-  if (!ON_TOP.has(from)) return 'a primitive never imports a sibling';
-  return isIndex ? undefined : 'of a primitive, only its index.ts';
+  const to = roomOf(path);
+  if (to === from || fits(row.files, to)) return undefined;
+  if (!fits(row.index, to)) return `${from} does not import ${to}`;
+  return path === `src/${to}/index.ts` ? undefined : `of ${to} it may import the index.ts only`;
 }
 
 /** The cycles in a graph of imports, type imports included: each once, from its first file on. */
