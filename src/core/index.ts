@@ -9,4 +9,11 @@ export type { HeaderSource } from './options/headers.js';
 export { defaultClassify, runGate } from './pipeline/gate-step.js';
 export { type Pipeline, pipeline, type Result } from './pipeline/pipeline.js';
 export type { Classify, CommonOptions, Gate, GateOptions, Mode, Next, Outcome, Policy, Verdict } from './policy.js';
-export { type Clock, systemClock, type TimerHandle } from './time/clock.js';
+export {
+  type Clock,
+  type HostClockOptions,
+  hostClock,
+  systemClock,
+  type TimerHandle,
+  type TimerOptions,
+} from './time/clock.js';

@@ -121,7 +121,7 @@ class VirtualClock implements ManualClock {
           throw new Error(`manualClock: ${text}; ${this.#left()}`);
         }
         this.#now = Math.max(this.#now, this.#timers.nextDueMs);
-        this.#timers.takeDue(this.#now)?.();
+        this.#timers.takeDue(this.#now)?.fire();
         await this.#turn();
       }
     } finally {

@@ -2,7 +2,8 @@ import { type Abortable, AbortScope } from '../call/abort.js';
 import { abortableOf, type Context, deriveAbortable } from '../call/context.js';
 import { callNext, whenSettled } from '../call/promises.js';
 import type { Next } from '../policy.js';
-import { type TimerHandle, timerAt } from '../time/clock.js';
+import type { TimerHandle } from '../time/clock.js';
+import { timerAt } from '../time/timers.js';
 
 /** What decides how long calls may take, and learns from how they end. */
 export interface Limit {

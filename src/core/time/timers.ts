@@ -2,23 +2,67 @@
  * Timers in order of their time, many on one host timer: a host timer per call is most of what other libraries'
  * timeouts cost (`setTimeout` + `clearTimeout` 336 ns against 20 ns here, docs/performance.md).
  */
+import {
+  type Cancellable,
+  type Clock,
+  type HostTimer,
+  hostNow,
+  isSystemClock,
+  MAX_DELAY_MS,
+  mayKeepAlive,
+  type TimerHandle,
+  type TimerOptions,
+} from './clock.js';
 
-/** One timer: due at `dueMs`; those due together run in the order in which they were set. */
-class Timer {
-  /** Its place in the heap, while it is there. */
-  place = 0;
-  constructor(
-    readonly dueMs: number,
-    readonly order: number,
-    public fn: (() => void) | undefined,
-  ) {}
+/**
+ * What a {@link TimerQueue} holds: an object of its own for each timer, or one that its user has anyway, such as a call
+ * with a time limit. `dueMs` and `keepAlive` must not change while it waits.
+ */
+export interface TimerNode {
+  /** Its place in the heap, while it is there; the queue's. 0 at first. */
+  place: number;
+  /** Nodes due together fire in the order in which they were added; the queue's. 0 at first. */
+  order: number;
+  /** Clock ms; `Infinity` never fires. */
+  dueMs: number;
+  /** Whether the process stays alive until it has fired or is cleared. */
+  keepAlive: boolean;
+  fire(): void;
 }
 
-const before = (a: Timer, b: Timer): boolean => a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
+/** The node of a plain function. */
+class Timer implements TimerNode, Cancellable {
+  place = 0;
+  order = 0;
+  readonly dueMs: number;
+  readonly keepAlive: boolean;
+  #fn: (() => void) | undefined;
 
-/** A binary heap that knows each timer's place, so that clearing one needs no search and leaves nothing behind. */
+  constructor(fn: () => void, dueMs: number, keepAlive: boolean) {
+    this.dueMs = dueMs;
+    this.keepAlive = keepAlive;
+    this.#fn = fn;
+  }
+
+  /** Keeps nothing of the function, as its handle may live on. */
+  fire(): void {
+    const fn = this.#fn as () => void;
+    this.#fn = undefined;
+    fn();
+  }
+
+  /** Called by the `clearTimer` of whichever copy's system clock. */
+  cancel(): void {
+    this.#fn = undefined;
+    hostTimers.clear(this);
+  }
+}
+
+const before = (a: TimerNode, b: TimerNode): boolean => a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
+
+/** A binary heap that knows each node's place, so that clearing one needs no search and leaves nothing behind. */
 export class TimerQueue {
-  readonly #heap: Timer[] = [];
+  readonly #heap: TimerNode[] = [];
   #order = 0;
 
   get size(): number {
@@ -32,114 +76,189 @@ export class TimerQueue {
 
   /** When each waiting timer is due, soonest first. */
   dueTimes(): number[] {
-    return this.#heap.map((timer) => timer.dueMs).sort((a, b) => a - b);
+    return this.#heap.map((node) => node.dueMs).sort((a, b) => a - b);
   }
 
-  set(fn: () => void, dueMs: number): Timer {
-    const timer = new Timer(dueMs, this.#order++, fn);
-    if (dueMs < Infinity) this.#rise(timer, this.#heap.length);
+  set(fn: () => void, dueMs: number): TimerNode {
+    const timer = new Timer(fn, dueMs, true);
+    this.add(timer);
     return timer;
   }
 
-  clear(timer: unknown): void {
-    if (!(timer instanceof Timer)) return;
-    timer.fn = undefined;
-    const place = timer.place;
-    if (this.#heap[place] !== timer) return;
-    const last = this.#heap.pop() as Timer;
-    if (last === timer) return;
-    if (place > 0 && before(last, this.#heap[(place - 1) >> 1] as Timer)) this.#rise(last, place);
-    else this.#sink(last, place);
+  /** Adds a node that is not in a queue. One that is due at `Infinity` or `NaN` stays outside. */
+  add(node: TimerNode): void {
+    node.order = this.#order++;
+    if (node.dueMs < Infinity) this.#rise(node, this.#heap.length);
   }
 
-  /** Takes the next timer out if it is due by `now`, and gives its function. */
-  takeDue(now: number): (() => void) | undefined {
+  /** Takes a node out; false where it is not in here, or is no node. */
+  clear(node: unknown): boolean {
+    const heap = this.#heap;
+    const place = (node as TimerNode | undefined)?.place;
+    if (place === undefined || heap[place] !== node) return false;
+    const last = heap.pop() as TimerNode;
+    if (last === node) return true;
+    if (place > 0 && before(last, heap[(place - 1) >> 1] as TimerNode)) this.#rise(last, place);
+    else this.#sink(last, place);
+    return true;
+  }
+
+  /** Takes the next node out if it is due by `now`; its `fire` is for the caller to call. */
+  takeDue(now: number): TimerNode | undefined {
     const first = this.#heap[0];
     if (first === undefined || first.dueMs > now) return undefined;
-    const { fn } = first;
     this.clear(first);
-    return fn;
+    return first;
   }
 
-  #rise(timer: Timer, from: number): void {
+  #rise(node: TimerNode, from: number): void {
     const heap = this.#heap;
     let place = from;
     while (place > 0) {
       const above = (place - 1) >> 1;
-      const parent = heap[above] as Timer;
-      if (!before(timer, parent)) break;
+      const parent = heap[above] as TimerNode;
+      if (!before(node, parent)) break;
       heap[place] = parent;
       parent.place = place;
       place = above;
     }
-    heap[place] = timer;
-    timer.place = place;
+    heap[place] = node;
+    node.place = place;
   }
 
-  #sink(timer: Timer, from: number): void {
+  #sink(node: TimerNode, from: number): void {
     const heap = this.#heap;
     let place = from;
     for (;;) {
       let child = 2 * place + 1;
       if (child >= heap.length) break;
       const right = child + 1;
-      if (right < heap.length && before(heap[right] as Timer, heap[child] as Timer)) child = right;
-      const least = heap[child] as Timer;
-      if (!before(least, timer)) break;
+      if (right < heap.length && before(heap[right] as TimerNode, heap[child] as TimerNode)) child = right;
+      const least = heap[child] as TimerNode;
+      if (!before(least, node)) break;
       heap[place] = least;
       least.place = place;
       place = child;
     }
-    heap[place] = timer;
-    timer.place = place;
+    heap[place] = node;
+    node.place = place;
   }
 }
 
-/** The longest delay that hosts take; beyond it they fire at once. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
+/** The host's own as it is when this is loaded, as fake timers would hold the process; none in browsers. */
+const nextTurn: ((fn: () => void) => unknown) | undefined = /* @__PURE__ */ (() =>
+  (globalThis as { setImmediate?: (fn: () => void) => unknown }).setImmediate)();
 
-/** A {@link TimerQueue} driven by one `setTimeout` at a time. */
+/**
+ * A {@link TimerQueue} driven by one `setTimeout` at a time. The host timer holds the process while a node waits that
+ * keeps it alive.
+ */
 export class HostTimers {
   readonly #queue = new TimerQueue();
-  #host: ReturnType<typeof setTimeout> | undefined;
+  readonly #now: () => number;
+  readonly #afterTurn: ((fn: () => void) => unknown) | undefined;
+  #host: HostTimer | undefined;
   #armedForMs = Infinity;
   #armedBy: unknown;
+  /** Nodes that keep the process alive. */
+  #keepers = 0;
+  /** Whether the host timer does. */
+  #holds = false;
+  #checkIsDue = false;
   readonly #fire = (): void => this.#runDue();
+  readonly #check = (): void => this.#letGo();
 
-  constructor(private readonly now: () => number) {}
+  /** @param afterTurn calls back after a turn of the event loop; undefined where no process is to be kept alive */
+  constructor(now: () => number, afterTurn: ((fn: () => void) => unknown) | undefined) {
+    this.#now = now;
+    this.#afterTurn = afterTurn;
+  }
 
-  set(fn: () => void, dueMs: number): unknown {
-    const timer = this.#queue.set(fn, dueMs);
+  add(node: TimerNode): void {
+    const { dueMs } = node;
+    this.#queue.add(node);
+    if (!(dueMs < Infinity)) return;
+    if (node.keepAlive && ++this.#keepers === 1) this.#hold();
     // Tests put fake timers in the place of `setTimeout` and take them away, and what they armed with them.
-    if (dueMs < this.#armedForMs || (this.#armedBy !== setTimeout && dueMs < Infinity)) this.#arm();
-    return timer;
+    if (dueMs < this.#armedForMs || this.#armedBy !== setTimeout) this.#arm();
   }
 
   /** Leaves the host timer alone: it finds nothing due and arms itself for the next, at less than its own clearing. */
-  clear(timer: unknown): void {
-    this.#queue.clear(timer);
+  clear(node: TimerNode): void {
+    if (this.#queue.clear(node) && node.keepAlive) this.#release();
+  }
+
+  #hold(): void {
+    if (this.#holds || this.#host === undefined) return;
+    this.#holds = true;
+    this.#host.ref?.();
+  }
+
+  /**
+   * Calls come one after another: the host is not told after each that nobody waits, but after a turn of its event loop
+   * in which none has followed.
+   */
+  #release(): void {
+    if (--this.#keepers > 0 || !this.#holds || this.#checkIsDue || this.#afterTurn === undefined) return;
+    this.#checkIsDue = true;
+    this.#afterTurn(this.#check);
+  }
+
+  #letGo(): void {
+    this.#checkIsDue = false;
+    if (this.#keepers > 0) return;
+    this.#holds = false;
+    this.#host?.unref?.();
   }
 
   #arm(): void {
     clearTimeout(this.#host);
     this.#armedBy = setTimeout;
     this.#armedForMs = this.#queue.nextDueMs;
-    const delayMs = Math.min(MAX_DELAY_MS, Math.max(1, Math.ceil(this.#armedForMs - this.now())));
+    const delayMs = Math.min(MAX_DELAY_MS, Math.max(1, Math.ceil(this.#armedForMs - this.#now())));
     this.#host = setTimeout(this.#fire, delayMs);
-    // In browsers it is a number.
-    (this.#host as { unref?: () => void }).unref?.();
+    this.#holds = this.#keepers > 0;
+    if (!this.#holds) this.#host.unref?.();
   }
 
   #runDue(): void {
     this.#armedForMs = Infinity;
+    this.#host = undefined;
+    this.#holds = false;
     try {
-      const now = this.now();
-      for (let fn = this.#queue.takeDue(now); fn !== undefined; fn = this.#queue.takeDue(now)) fn();
+      const now = this.#now();
+      for (let node = this.#queue.takeDue(now); node !== undefined; node = this.#queue.takeDue(now)) {
+        if (node.keepAlive) this.#release();
+        node.fire();
+      }
     } finally {
       // Also after a timer's function threw: the ones behind it must still run. Hosts fire up to 1 ms early.
       if (this.#queue.nextDueMs < this.#armedForMs) this.#arm();
     }
   }
+}
+
+/** The timers of all calls that live by a system clock. */
+export const hostTimers: HostTimers = /* @__PURE__ */ new HostTimers(hostNow, nextTurn);
+
+const TIDIES_UP: TimerOptions = { keepAlive: false };
+
+/**
+ * Calls `fn` at clock time `dueMs`: by {@link hostTimers} where `clock` is a system clock, else by the clock itself.
+ * `clock.clearTimer` clears it.
+ *
+ * @param keepAlive false = the timer only tidies up: the process may end before it fires
+ */
+export function timerAt(clock: Clock, fn: () => void, dueMs: number, keepAlive = true): TimerHandle {
+  if (isSystemClock(clock)) {
+    const timer = new Timer(fn, dueMs, keepAlive && mayKeepAlive(clock));
+    hostTimers.add(timer);
+    return timer;
+  }
+  const options = keepAlive ? undefined : TIDIES_UP;
+  return clock.setTimerAt === undefined
+    ? clock.setTimer(fn, dueMs - clock.now(), options)
+    : clock.setTimerAt(fn, dueMs, options);
 }
 
 /**

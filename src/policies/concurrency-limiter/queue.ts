@@ -6,7 +6,8 @@
 
 import { abortableOf, type Context, derive } from '../../core/call/context.js';
 import { OptionReader } from '../../core/options/validate.js';
-import { type Clock, type TimerHandle, timerAt } from '../../core/time/clock.js';
+import type { Clock, TimerHandle } from '../../core/time/clock.js';
+import { timerAt } from '../../core/time/timers.js';
 
 /** Options of a limiter's queue. */
 export interface QueueOptions {

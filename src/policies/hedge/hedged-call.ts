@@ -3,7 +3,8 @@ import { type Context, derive, deriveAbortable } from '../../core/call/context.j
 import { callNext } from '../../core/call/promises.js';
 import { isRejected } from '../../core/errors.js';
 import type { Next, Verdict } from '../../core/policy.js';
-import { type TimerHandle, timerAt } from '../../core/time/clock.js';
+import type { TimerHandle } from '../../core/time/clock.js';
+import { timerAt } from '../../core/time/timers.js';
 
 interface End {
   ok: boolean;

@@ -47,7 +47,7 @@ describe('TimerQueue', () => {
           } else {
             const first = model[0];
             taken = -1;
-            queue.takeDue(operation.now)?.();
+            queue.takeDue(operation.now)?.fire();
             if (first !== undefined && first.due <= operation.now) {
               expect(taken).toBe(first.id);
               model.shift();
