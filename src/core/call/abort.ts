@@ -15,11 +15,6 @@ export class AbortScope {
   #listeners: Set<() => void> | undefined;
   #aborted = false;
   #reason: unknown;
-  /**
-   * Whether the user's function is left behind as soon as this aborts. A policy that stops waiting by itself may turn it
-   * off, which saves 90 ns a call; a gate further in turns it on again, for its permits.
-   */
-  abandons = true;
 
   /** Whether `abort` was called. */
   get aborted(): boolean {
@@ -40,6 +35,11 @@ export class AbortScope {
     return this.#controller.signal;
   }
 
+  /** The controller of a signal that was read; undefined = nobody has the signal. */
+  get controller(): AbortController | undefined {
+    return this.#controller;
+  }
+
   /** Aborts with `reason`; only the first call counts. */
   abort(reason: unknown): void {
     if (this.#aborted) return;
@@ -57,7 +57,7 @@ export class AbortScope {
     this.#listeners.add(listener);
   }
 
-  /** Takes `listener` back. */
+  /** Removes `listener`. */
   remove(listener: () => void): void {
     this.#listeners?.delete(listener);
   }
@@ -75,16 +75,15 @@ function callAll(listeners: Iterable<() => void>): void {
 }
 
 /** What can be asked of anything that aborts. */
-export type Abortable = Pick<AbortScope, 'aborted' | 'reason' | 'signal' | 'add' | 'remove' | 'abandons'>;
+export type Abortable = Pick<AbortScope, 'aborted' | 'reason' | 'signal' | 'add' | 'remove'>;
 
 /**
  * A signal from outside, seen as an {@link Abortable}: one for all the calls that have it, with one listener while any of
- * them is under way. A listener a call would take 200 ns, and Node warns of a leak from the eleventh on.
+ * them is under way. A listener per call would take 200 ns, and Node warns of a leak from the eleventh on.
  */
 export class SignalScope implements Abortable {
   static readonly #scopes = new WeakMap<AbortSignal, SignalScope>();
   readonly #listeners = new Set<() => void>();
-  abandons = true;
 
   private constructor(readonly signal: AbortSignal) {}
 

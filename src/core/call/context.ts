@@ -2,7 +2,7 @@ import type { RejectedError } from '../errors.js';
 import { checkNumber, invalid } from '../options/validate.js';
 import { type Clock, sameClock } from '../time/clock.js';
 import { type Abortable, type AbortScope, SignalScope } from './abort.js';
-import { rejectSoon, untilAbort } from './promises.js';
+import { rejectSoon, whenSettled } from './promises.js';
 
 /** How important a call is: 1 = most critical, 4 = first to be shed. Unknown values count as 4. */
 export type Tier = 1 | 2 | 3 | 4;
@@ -47,25 +47,57 @@ export type Init<C extends Context> = Omit<C, keyof Context | typeof PROVIDED | 
 /** The function that a call is about. */
 export type UserFunction = (ctx: never) => unknown;
 
-// Asked of the object, not of its class: a context may come from another copy of the library.
-const DERIVE = Symbol.for('evenkeel.context.derive');
-const ABORTABLE = Symbol.for('evenkeel.context.abortable');
-const REFUSED = Symbol.for('evenkeel.context.refused');
+/** Told when the last function or body under a context has ended, and how that one did. */
+export interface WorkListener {
+  workEnded(ok: boolean, result: unknown): void;
+}
 
-type Internal = {
-  readonly [ABORTABLE]: Abortable | undefined;
-  [REFUSED](error: RejectedError): void;
-  [DERIVE]<C extends Context>(changes: Partial<C> | undefined, abortable: Abortable | undefined): C;
-};
+/** An answer that goes on after the function has returned it: see `waitUntil`. */
+export interface Body {
+  /** How many promises it still waits for. */
+  pending: number;
+  failed: boolean;
+  readonly listeners: (() => void)[];
+}
 
-/** Runs the user's function, which is left behind as soon as the call is aborted. The innermost step of a pipeline. */
-export let callUser: <R>(ctx: Context) => Promise<R>;
-/** Whether `error` is such a refusal, not one that the user's function threw. */
-export let wasRefused: (ctx: Context, error: unknown) => error is RejectedError;
+/** What few contexts have. */
+interface Extra {
+  /** Whether it has fields other than the defaults. */
+  changed: boolean;
+  receivedAt: number | undefined;
+  /** The refusals that policies inside the pipeline have seen. */
+  refusals: RejectedError[] | undefined;
+  /** In the first context of a call made inside another call: that call's context, and how deep it is. */
+  outer: CallContext | undefined;
+  depth: number;
+  body: Body | undefined;
+  workListeners: WorkListener[] | undefined;
+}
+
+/** `#work`: whether a function was called, and, in units of RUNNING, how many functions and bodies have not ended. */
+const SENT = 1;
+const RUNNING = 2;
+
+/** What a context answers to another copy of the library, which cannot read its private fields. */
+interface Shared {
+  abortableOf(ctx: Context): Abortable | undefined;
+  derive(ctx: Context, changes: object | undefined, abortable: Abortable | undefined): Context;
+  noteRefusal(ctx: Context, error: RejectedError): void;
+  wasSent(ctx: Context): boolean;
+  isWorking(ctx: Context, besides: number): boolean;
+  openBody(ctx: Context): Body | undefined;
+  onWorkEnd(ctx: Context, listener: WorkListener): void;
+  waitUntil(ctx: Context, promise: Promise<unknown>): void;
+}
+
+// By a symbol and not by `instanceof`: an application may hold two copies of the library (ESM and CommonJS).
+const SHARED = Symbol.for('evenkeel.context');
+
+const sharedOf = (ctx: unknown): Shared | undefined => (ctx as { [SHARED]?: Shared })[SHARED];
 
 /**
  * The defaults are on the prototype, where they cost a call nothing: as fields they take 80 bytes, and 15 ns with the
- * collection of them.
+ * collection of them. What few contexts have is in one object made on demand.
  */
 export class CallContext implements Context {
   declare attempt: number;
@@ -75,132 +107,253 @@ export class CallContext implements Context {
   declare deadline: number;
   readonly clock: Clock;
   startedAt: number;
-  readonly #root: CallContext;
+  /** In a call's first context the function, else the context that it was derived from. */
+  readonly #from: UserFunction | CallContext;
   #abortable: Abortable | undefined;
-  #receivedAt: number | undefined;
-  /** Whether it has more than the defaults. */
-  #changed = false;
-  /** In the call's first context: the function, and the refusals that policies inside the pipeline have seen. */
-  readonly #fn: UserFunction | undefined;
-  #refusals: RejectedError[] | undefined;
+  #extra: Extra | undefined;
+  #work: number;
 
-  constructor(
-    clock: Clock,
-    startedAt: number,
-    fn: UserFunction | undefined,
-    root: CallContext | undefined,
-    abortable: Abortable | undefined,
-  ) {
+  constructor(clock: Clock, startedAt: number, from: UserFunction | CallContext, abortable: Abortable | undefined) {
     this.clock = clock;
     this.startedAt = startedAt;
-    this.#root = root ?? this;
+    this.#from = from;
     this.#abortable = abortable;
-    this.#fn = fn;
+    this.#extra = undefined;
+    this.#work = 0;
   }
 
   /** The first context of a call. Given another call's context, it takes over what aborts that, without a signal made. */
   static begin(clock: Clock, fn: UserFunction, init: Partial<Context> | undefined): CallContext {
-    const ctx = new CallContext(clock, clock.now(), fn, undefined, undefined);
-    if (init !== undefined) {
-      if (typeof init !== 'object' || init === null) invalid('context', 'init', 'an object', init, true);
-      if (DERIVE in init) {
-        ctx.#abortable = (init as Internal)[ABORTABLE];
-        abandonOnAbort(ctx);
-        ctx.#change({ ...init, ...ctx.#timesOf(init as Context) });
-      } else {
-        // A spread copy has lost what aborts its call.
-        if ('clock' in init && 'startedAt' in init) ours(init as Context);
-        ctx.#change(init);
-      }
-      if (ctx.clock !== clock) throw new TypeError("context: clock must be the pipeline's own, got another one");
-      if (ctx.#abortable?.aborted) throw ctx.#abortable.reason;
-    }
+    const ctx = new CallContext(clock, clock.now(), fn, undefined);
+    if (init !== undefined) CallContext.#init(ctx, init);
     return ctx;
+  }
+
+  static #init(ctx: CallContext, init: Partial<Context>): void {
+    const { clock } = ctx;
+    if (typeof init !== 'object' || init === null) invalid('context', 'init', 'an object', init, true);
+    const shared = sharedOf(init);
+    if (shared !== undefined) {
+      ctx.#abortable = shared.abortableOf(init as Context);
+      if (#from in init) {
+        const extra = CallContext.#extraOf(ctx);
+        extra.outer = init as CallContext;
+        extra.depth = 1 + ((init as CallContext).#rootExtra()?.depth ?? 0);
+      }
+      CallContext.#change(ctx, { ...init, ...CallContext.#timesOf(ctx, init as Context) });
+    } else {
+      // A spread copy has lost what aborts its call.
+      if ('clock' in init && 'startedAt' in init) ours(init as Context);
+      CallContext.#change(ctx, init);
+    }
+    if (ctx.clock !== clock) throw new TypeError("context: clock must be the pipeline's own, got another one");
+    if (ctx.#abortable?.aborted) throw ctx.#abortable.reason;
+  }
+
+  /** A context like `ctx` but for `changes` and what aborts it. */
+  static derive(ctx: CallContext, changes: object | undefined, abortable: Abortable | undefined): CallContext {
+    const made = new CallContext(ctx.clock, ctx.startedAt, ctx, abortable ?? ctx.#abortable);
+    const extra = ctx.#extra;
+    if (extra?.changed) {
+      Object.assign(made, ctx);
+      CallContext.#extraOf(made).changed = true;
+      CallContext.#extraOf(made).receivedAt = extra.receivedAt;
+    }
+    if (changes !== undefined) CallContext.#change(made, changes);
+    return made;
+  }
+
+  /** `derive(ctx, { startedAt })` without its checks. */
+  static at(ctx: CallContext, startedAt: number): CallContext {
+    const made = CallContext.derive(ctx, undefined, undefined);
+    made.startedAt = startedAt;
+    return made;
   }
 
   get signal(): AbortSignal {
     if (this.#abortable !== undefined) return this.#abortable.signal;
     // Nothing can abort the call: a signal that never does, the same for all of the call's contexts.
-    this.#root.#abortable ??= SignalScope.of(new AbortController().signal);
-    return this.#root.#abortable.signal;
+    const root = this.#root();
+    root.#abortable ??= SignalScope.of(new AbortController().signal);
+    return root.#abortable.signal;
   }
 
   get receivedAt(): number {
-    return this.#receivedAt ?? this.#root.startedAt;
+    return this.#extra?.receivedAt ?? this.#root().startedAt;
   }
 
-  get [ABORTABLE](): Abortable | undefined {
-    return this.#abortable;
+  get [SHARED](): Shared {
+    return CallContext.#shared;
   }
 
-  [REFUSED](error: RejectedError): void {
-    this.#root.#refusals ??= [];
-    this.#root.#refusals.push(error);
+  #root(): CallContext {
+    let ctx: CallContext = this;
+    while (typeof ctx.#from !== 'function') ctx = ctx.#from;
+    return ctx;
   }
 
-  [DERIVE](changes: object | undefined, abortable: Abortable | undefined): CallContext {
-    const made = new CallContext(this.clock, this.startedAt, undefined, this.#root, abortable ?? this.#abortable);
-    if (this.#changed) {
-      Object.assign(made, this);
-      made.#receivedAt = this.#receivedAt;
-      made.#changed = true;
-    }
-    if (changes !== undefined) made.#change(changes);
-    return made;
+  #rootExtra(): Extra | undefined {
+    return this.#root().#extra;
+  }
+
+  static #extraOf(ctx: CallContext): Extra {
+    ctx.#extra ??= {
+      changed: false,
+      receivedAt: undefined,
+      refusals: undefined,
+      outer: undefined,
+      depth: 0,
+      body: undefined,
+      workListeners: undefined,
+    };
+    return ctx.#extra;
+  }
+
+  /** The context around `ctx`: what it was derived from, or that of the call in which its call was made. */
+  static #around(ctx: CallContext): CallContext | undefined {
+    const from = ctx.#from;
+    return typeof from === 'function' ? ctx.#extra?.outer : from;
   }
 
   /** What to take over of another call's times: that one began earlier, and by another clock they mean nothing here. */
-  #timesOf({ clock, receivedAt, deadline }: Context): Partial<Context> {
-    const times = sameClock(clock, this.clock) ? { receivedAt, deadline } : { deadline: Infinity };
-    return { ...times, clock: this.clock, startedAt: this.startedAt };
+  static #timesOf(ctx: CallContext, { clock, receivedAt, deadline }: Context): Partial<Context> {
+    const times = sameClock(clock, ctx.clock) ? { receivedAt, deadline } : { deadline: Infinity };
+    return { ...times, clock: ctx.clock, startedAt: ctx.startedAt };
   }
 
-  #change(changes: Partial<Context>): void {
-    this.#changed = true;
+  static #change(ctx: CallContext, changes: Partial<Context>): void {
+    const extra = CallContext.#extraOf(ctx);
+    extra.changed = true;
     for (const field of Object.keys(changes)) {
       const value: unknown = changes[field as keyof Context];
       // Not given, except for a key, which may be taken away.
       if ((value === undefined && field !== 'key') || field === '__proto__') continue;
-      if (field === 'signal') this.#abortable = readAbortable(value);
-      else if (field === 'receivedAt') this.#receivedAt = checkNumber('context', field, value, {});
-      else (this as Record<string, unknown>)[field] = value;
+      if (field === 'signal') ctx.#abortable = readAbortable(value);
+      else if (field === 'receivedAt') extra.receivedAt = checkNumber('context', field, value, {});
+      else (ctx as unknown as Record<string, unknown>)[field] = value;
     }
-    const { tier, key } = this;
-    if (tier !== 3 && tier !== 1 && tier !== 2) this.tier = 4;
+    const { tier, key } = ctx;
+    if (tier !== 3 && tier !== 1 && tier !== 2) ctx.tier = 4;
     if (key !== undefined && typeof key !== 'string') invalid('context', 'key', 'a string', key, true);
-    checkNumber('context', 'cost', this.cost, { min: 0 });
-    checkNumber('context', 'attempt', this.attempt, { min: 0, integer: true });
-    checkNumber('context', 'startedAt', this.startedAt, {});
-    checkNumber('context', 'deadline', this.deadline, { infinite: true });
+    checkNumber('context', 'cost', ctx.cost, { min: 0 });
+    checkNumber('context', 'attempt', ctx.attempt, { min: 0, integer: true });
+    checkNumber('context', 'startedAt', ctx.startedAt, {});
+    checkNumber('context', 'deadline', ctx.deadline, { infinite: true });
   }
+
+  /** Whether it is a context of this copy of the library. */
+  static is(ctx: unknown): ctx is CallContext {
+    return typeof ctx === 'object' && ctx !== null && #from in ctx;
+  }
+
+  static abortableOf(ctx: CallContext): Abortable | undefined {
+    return ctx.#abortable;
+  }
+
+  /**
+   * Calls the user's function with `ctx`, as work of `under` and of all contexts around it. {@link ended} has to be called
+   * when the promise has settled.
+   */
+  static start<R>(ctx: CallContext, under: CallContext): Promise<R> {
+    const abortable = ctx.#abortable;
+    const aborted = abortable?.aborted === true;
+    let fn: UserFunction | undefined;
+    let one: CallContext | undefined = under;
+    do {
+      // An aborted call sends nothing.
+      one.#work = (one.#work + RUNNING) | (aborted ? 0 : SENT);
+      const from: UserFunction | CallContext = one.#from;
+      if (typeof from === 'function') {
+        fn ??= from;
+        one = one.#extra?.outer;
+      } else one = from;
+    } while (one !== undefined);
+    if (aborted) return rejectSoon(abortable?.reason);
+    try {
+      return Promise.resolve((fn as UserFunction)(ctx as never)) as Promise<R>;
+    } catch (error) {
+      return rejectSoon(error);
+    }
+  }
+
+  /** A function that `start` called under `ctx` has settled. */
+  static ended(ctx: CallContext, ok: boolean, result: unknown): void {
+    let one: CallContext | undefined = ctx;
+    do {
+      one.#work -= RUNNING;
+      const extra: Extra | undefined = one.#extra;
+      if (extra?.workListeners !== undefined && one.#work < RUNNING) {
+        const listeners = extra.workListeners;
+        extra.workListeners = undefined;
+        for (const listener of listeners) listener.workEnded(ok, result);
+      }
+      const from: UserFunction | CallContext = one.#from;
+      one = typeof from === 'function' ? extra?.outer : from;
+    } while (one !== undefined);
+  }
+
+  static isWorking(ctx: CallContext, besides: number): boolean {
+    return ctx.#work >= RUNNING * (besides + 1);
+  }
+
+  static depthOf(ctx: CallContext): number {
+    return ctx.#rootExtra()?.depth ?? 0;
+  }
+
+  static wasRefused(ctx: CallContext, error: unknown): error is RejectedError {
+    return ctx.#rootExtra()?.refusals?.includes(error as RejectedError) ?? false;
+  }
+
+  /** The body named last under `ctx`, while it is open. */
+  static #openBody(ctx: CallContext): Body | undefined {
+    const body = ctx.#extra?.body;
+    return body !== undefined && body.pending > 0 ? body : undefined;
+  }
+
+  static #waitUntil(ctx: CallContext, promise: Promise<unknown>): void {
+    const own = CallContext.#openBody(ctx);
+    const body = own ?? { pending: 0, failed: false, listeners: [] };
+    body.pending++;
+    for (let one: CallContext | undefined = ctx; one !== undefined; one = CallContext.#around(one)) {
+      one.#work += RUNNING;
+      CallContext.#extraOf(one).body = body;
+    }
+    const end = (failed: boolean): void => {
+      body.failed ||= failed;
+      body.pending--;
+      CallContext.ended(ctx, !failed, undefined);
+      if (body.pending === 0) for (const listener of body.listeners.splice(0)) listener();
+    };
+    void whenSettled(
+      promise,
+      () => end(false),
+      () => end(true),
+    );
+  }
+
+  static readonly #shared: Shared = {
+    abortableOf: (ctx) => (ctx as CallContext).#abortable,
+    derive: (ctx, changes, abortable) => CallContext.derive(ctx as CallContext, changes, abortable),
+    noteRefusal: (ctx, error) => {
+      const extra = CallContext.#extraOf((ctx as CallContext).#root());
+      extra.refusals ??= [];
+      extra.refusals.push(error);
+    },
+    wasSent: (ctx) => ((ctx as CallContext).#work & SENT) !== 0,
+    isWorking: (ctx, besides) => CallContext.isWorking(ctx as CallContext, besides),
+    openBody: (ctx) => CallContext.#openBody(ctx as CallContext),
+    onWorkEnd: (ctx, listener) => {
+      const extra = CallContext.#extraOf(ctx as CallContext);
+      extra.workListeners ??= [];
+      extra.workListeners.push(listener);
+    },
+    waitUntil: (ctx, promise) => CallContext.#waitUntil(ctx as CallContext, promise),
+  };
 
   static {
     const defaults = { attempt: 0, key: undefined, tier: 3, cost: 1, deadline: Infinity } as const;
     Object.assign(CallContext.prototype, defaults);
-
-    callUser = <R>(ctx: Context): Promise<R> => {
-      checkContext(ctx);
-      if (!(#root in ctx)) throw new TypeError(NEXT);
-      const abortable = ctx.#abortable;
-      if (abortable?.aborted) return rejectSoon(abortable.reason);
-      let promise: Promise<R>;
-      try {
-        promise = Promise.resolve((ctx.#root.#fn as UserFunction)(ctx as never)) as Promise<R>;
-      } catch (error) {
-        return rejectSoon(error);
-      }
-      return abortable?.abandons ? untilAbort(promise, abortable) : promise;
-    };
-    wasRefused = (ctx, error): error is RejectedError =>
-      #root in ctx && (ctx.#root.#refusals?.includes(error as RejectedError) ?? false);
   }
-}
-
-const NEXT = 'next: ctx must be the context that the policy was given, or made from it by derive';
-
-/** What a policy in plain JavaScript calls `next` with. */
-function checkContext(ctx: unknown): void {
-  if (typeof ctx !== 'object' || ctx === null) throw new TypeError(`${NEXT}, got ${String(ctx)}`);
 }
 
 function readAbortable(value: unknown): Abortable {
@@ -209,17 +362,20 @@ function readAbortable(value: unknown): Abortable {
   if (typeof addEventListener === 'function' && typeof removeEventListener === 'function') {
     return SignalScope.of(value as AbortSignal);
   }
-  const { add, remove, abandons } = (value ?? {}) as Partial<AbortScope>;
-  if (typeof add === 'function' && typeof remove === 'function' && typeof abandons === 'boolean') {
+  const { add, remove, aborted } = (value ?? {}) as Partial<AbortScope>;
+  if (typeof add === 'function' && typeof remove === 'function' && typeof aborted === 'boolean') {
     return value as AbortScope;
   }
   return invalid('context', 'signal', 'an AbortSignal or an AbortScope', value, true);
 }
 
-function ours(ctx: Context): Internal {
-  if (!(DERIVE in ctx))
-    throw new TypeError('derive: ctx must be a context that a pipeline has passed on; a spread copy is none');
-  return ctx as unknown as Internal;
+function ours(ctx: Context): Shared {
+  return (
+    sharedOf(ctx) ??
+    (() => {
+      throw new TypeError('derive: ctx must be a context that a pipeline has passed on; a spread copy is none');
+    })()
+  );
 }
 
 /**
@@ -234,34 +390,68 @@ export function derive<C extends Context>(ctx: C, changes: NoInfer<Partial<C>>):
 /** For a policy that is generic in its context. */
 export function derive<C extends Context>(ctx: C, changes: Partial<Context>): C;
 export function derive<C extends Context>(ctx: C, changes: Partial<C>): C {
-  return ours(ctx)[DERIVE](changes, undefined);
+  return ours(ctx).derive(ctx, changes, undefined) as C;
+}
+
+/** `derive(ctx, { startedAt })` for a time that needs no check. */
+export function derivedAt<C extends Context>(ctx: C, startedAt: number): C {
+  return CallContext.is(ctx)
+    ? (CallContext.at(ctx, startedAt) as Context as C)
+    : (derive<Context>(ctx, { startedAt }) as C);
 }
 
 /** A context like `ctx` that aborts by `scope`, which is left to its maker to link to what aborted `ctx`. */
-export function deriveAbortable<C extends Context>(ctx: C, scope: AbortScope): C {
-  return ours(ctx)[DERIVE]<C>(undefined, scope);
+export function deriveAbortable<C extends Context>(ctx: C, scope: Abortable): C {
+  if (CallContext.is(ctx)) return CallContext.derive(ctx, undefined, scope) as Context as C;
+  return ours(ctx).derive(ctx, undefined, scope) as C;
 }
 
 /** Notes that a gate of the call's own pipeline refused it with `error`. */
 export function noteRefusal(ctx: Context, error: RejectedError): void {
-  if (REFUSED in ctx) (ctx as unknown as Internal)[REFUSED](error);
+  sharedOf(ctx)?.noteRefusal(ctx, error);
 }
 
-/** Has the user's function left behind as soon as `ctx` aborts: somebody between holds a permit, or waits for it. */
-export function abandonOnAbort(ctx: Context): void {
-  checkContext(ctx);
-  const abortable = abortableOf(ctx);
-  if (abortable !== undefined) abortable.abandons = true;
-}
+/** Whether a function was called under `ctx` or a context derived from it; false for what is no context of a call. */
+export const wasSent = (ctx: unknown): boolean => sharedOf(ctx)?.wasSent(ctx as Context) ?? false;
 
-/** Whether a function was called under `ctx` or a context derived from it. */
-export function wasSent(_ctx: unknown): boolean {
-  return false;
+/** Whether a function called under `ctx`, or the body of its answer, has not ended, besides so many of them. */
+export const isWorking = (ctx: Context, besides = 0): boolean =>
+  CallContext.is(ctx) ? CallContext.isWorking(ctx, besides) : (sharedOf(ctx)?.isWorking(ctx, besides) ?? false);
+
+/** The open body of an answer given under `ctx`. */
+export const openBodyOf = (ctx: Context): Body | undefined => sharedOf(ctx)?.openBody(ctx);
+
+/** Has `listener` told when all work under `ctx` has ended; to be called only while it {@link isWorking}. */
+export const onWorkEnd = (ctx: Context, listener: WorkListener): void => sharedOf(ctx)?.onWorkEnd(ctx, listener);
+
+/**
+ * Says that the answer goes on after the function has returned it, as a response does whose body is still to be read.
+ * The caller has the answer at once; permits, and the verdict where the answer itself is no failure, wait for `promise`:
+ * if it rejects, the call counts as `dropped`. Work that waits for a body is not abandoned before the caller gives up.
+ *
+ * @param ctx the context that the function was called with
+ * @param promise ends with the answer; its rejection is handled
+ * @throws TypeError when `ctx` is not a context that a pipeline has passed on
+ * @example
+ * guard.execute(async (ctx) => {
+ *   const response = await fetch(url, { signal: ctx.signal });
+ *   const [body, copy] = response.body.tee();
+ *   waitUntil(ctx, copy.pipeTo(new WritableStream()));
+ *   return new Response(body, response);
+ * });
+ */
+export function waitUntil(ctx: Context, promise: PromiseLike<unknown>): void {
+  if (typeof promise?.then !== 'function') invalid('waitUntil', 'promise', 'a promise', promise, true);
+  const shared = typeof ctx === 'object' && ctx !== null ? sharedOf(ctx) : undefined;
+  if (shared === undefined) throw new TypeError('waitUntil: ctx must be the context that the function was called with');
+  shared.waitUntil(ctx, Promise.resolve(promise));
 }
 
 /** What can abort `ctx`; undefined = nothing can. Does not make a signal. */
 export function abortableOf(ctx: Context): Abortable | undefined {
-  if (DERIVE in ctx) return (ctx as unknown as Internal)[ABORTABLE];
+  if (CallContext.is(ctx)) return CallContext.abortableOf(ctx);
+  const shared = sharedOf(ctx);
+  if (shared !== undefined) return shared.abortableOf(ctx);
   // A context of somebody else's making, as in a test that calls `run` by hand.
   return (ctx as Partial<Context>).signal && SignalScope.of(ctx.signal);
 }

@@ -5,8 +5,9 @@ import type { Random } from '../numbers/random.js';
 import { readCommon } from '../options/common.js';
 import type { OptionReader } from '../options/validate.js';
 import { GateStep } from '../pipeline/gate-step.js';
-import type { Classify, Gate, Mode, Next, Verdict } from '../policy.js';
+import type { Classify, Gate, Mode, Next, ReleaseDetails, Verdict } from '../policy.js';
 import type { Clock } from '../time/clock.js';
+import { Ledger } from './ledger.js';
 
 const MODES = ['enforce', 'shadow', 'off'] as const;
 
@@ -21,11 +22,13 @@ export abstract class GateBase implements Gate {
   protected readonly random: Random;
   protected readonly observer: Observer | undefined;
   protected mode: Mode;
+  /** Each `true` of `tryAcquire` is entered here, and each `release` asks it first what to settle. */
+  protected readonly ledger = new Ledger();
   readonly #step: GateStep;
 
   abstract readonly reason: Reason;
   abstract tryAcquire(ctx?: Partial<Context>): boolean;
-  abstract release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void;
+  abstract release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>, details?: ReleaseDetails): void;
   abstract retryAfterMs(ctx?: Partial<Context>): number;
 
   constructor(read: OptionReader, name: string) {

@@ -54,6 +54,18 @@ export class RollingWindow {
     return (this.#older[series] as number) + (this.#counts[this.#headAt + series] as number);
   }
 
+  /** What `total` would be after `advance(now)`, for those who only look. */
+  totalAt(series: number, now: number): number {
+    const passed = Math.floor(now / this.#bucketMs) - this.#head;
+    if (!(passed > 0)) return this.total(series);
+    let sum = 0;
+    for (let behind = this.#buckets - 1 - passed; behind >= 0; behind--) {
+      const slot = (this.#headSlot - behind + this.#buckets) % this.#buckets;
+      sum += this.#counts[slot * this.#series + series] as number;
+    }
+    return sum;
+  }
+
   /** Forgets everything, the time too. */
   restart(): void {
     this.clear();

@@ -1,38 +1,28 @@
-import { abandonOnAbort, abortableOf, type Context, noteRefusal } from '../call/context.js';
-import { callNext, rejectSoon } from '../call/promises.js';
-import { isRejected, isTimeout, RejectedError, type Rejection } from '../errors.js';
-import type { Classify, Gate, Next, Verdict } from '../policy.js';
-import type { Layer } from './step.js';
-
-/** The verdict on a call that threw `error`, where the gate has no `classify`. */
-function defaultVerdict(error: unknown, ctx: Context): Verdict {
-  if (isRejected(error)) return 'ignored';
-  if (isTimeout(error)) return 'dropped';
-  const abortable = abortableOf(ctx);
-  return abortable?.aborted && Object.is(abortable.reason, error) ? 'ignored' : 'failure';
-}
-
-/**
- * The verdict where a policy has no `classify` of its own: a refusal and the caller's abort are `ignored`, a time-out is
- * `dropped`, another throw is a `failure`, a value a `success`. For a `classify` that only adds to it.
- */
-export const defaultClassify: Classify = (outcome, ctx) =>
-  outcome.ok ? 'success' : defaultVerdict(outcome.error, ctx);
-
-/** What `classify`, or the default, makes of an outcome. */
-export function judge(classify: Classify | undefined, ok: boolean, result: unknown, ctx: Context): Verdict {
-  if (classify === undefined) return ok ? 'success' : defaultVerdict(result, ctx);
-  const verdict = classify(ok ? { ok, value: result } : { ok, error: result }, ctx);
-  if (verdict === 'success' || verdict === 'failure' || verdict === 'dropped' || verdict === 'ignored') return verdict;
-  throw new TypeError(`classify must return 'success', 'failure', 'dropped' or 'ignored', got ${String(verdict)}`);
-}
+import {
+  abortableOf,
+  type Body,
+  CallContext,
+  type Context,
+  isWorking,
+  noteRefusal,
+  openBodyOf,
+} from '../call/context.js';
+import { callFunction, checkContext, untilFunctionEnds } from '../call/function.js';
+import { callNext, rejectSoon, untilAbort } from '../call/promises.js';
+import { RejectedError, type Rejection, throwLater } from '../errors.js';
+import type { Gate, Next, Verdict } from '../policy.js';
+import { defaultVerdict, judge } from '../verdict.js';
+import { ABANDONED_MS, HeldPermits } from './held-permits.js';
+import type { Inside, Layer } from './step.js';
 
 /**
- * What waits for a call's promise, which settles once: then it waits for another call's. Two closures a call instead cost
- * 20 ns and 250 bytes more.
+ * What waits for a call's promise, which settles once: then it waits for another call's. Two closures per call instead
+ * cost 20 ns and 250 bytes more.
  */
 interface Waiting {
   ctx: Context | undefined;
+  /** Whether the promise is that of the user's function itself. */
+  isFunction: boolean;
   readonly onValue: (value: unknown) => unknown;
   readonly onError: (error: unknown) => unknown;
 }
@@ -42,20 +32,31 @@ const { then } = Promise.prototype;
 /** How many of them a step keeps for the next calls. */
 const MAX_IDLE = 1_024;
 
+/** Inside a policy that runs by itself: whatever there is, with time enough for some policies around the function. */
+export const ANYTHING: Inside = { ends: false, microtasks: 96 };
+
 /** Adjacent gates as one step of a pipeline: the one place in the library that acquires, tries and releases. */
 export class GateStep implements Layer {
   /** Whatever context they need: the pipeline's types have seen to it that they get it. */
   readonly #gates: readonly Gate[];
   readonly #labels: readonly string[];
+  readonly #inside: Inside;
   readonly #idle: Waiting[] = [];
+  /** By place of the gate; made when a permit has to be kept. */
+  #held: (HeldPermits | undefined)[] | undefined;
 
-  /** `labels` are what the gates are called in refusals. */
-  constructor(gates: readonly Gate<never>[], labels: readonly string[]) {
+  /** @param labels what the gates are called in refusals */
+  constructor(gates: readonly Gate<never>[], labels: readonly string[], inside = ANYTHING) {
     this.#gates = gates as readonly unknown[] as readonly Gate[];
     this.#labels = labels;
+    this.#inside = inside;
   }
 
-  /** Takes a permit of every gate, or of none and says who refused. */
+  get gates(): readonly Gate[] {
+    return this.#gates;
+  }
+
+  /** Takes a permit of every gate, or of none and says which refused. */
   admit(ctx: Context): Rejection | undefined {
     const gates = this.#gates;
     for (let i = 0; i < gates.length; i++) {
@@ -70,42 +71,56 @@ export class GateStep implements Layer {
     return undefined;
   }
 
-  /** Settles as `promise` does, which must be a native one, and gives back then what `admit` took. */
-  hold<R>(ctx: Context, promise: Promise<R>): Promise<R> {
-    const waiting = this.#idle.pop() ?? this.#newWaiting();
-    waiting.ctx = ctx;
-    // Not `promise.then`: a promise with a `then` of its own could call back twice.
-    return then.call(promise, waiting.onValue, waiting.onError) as Promise<R>;
+  run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
+    try {
+      const abortable = abortableOf(ctx);
+      if (abortable?.aborted) throw abortable.reason;
+      const rejection = this.admit(ctx);
+      return rejection === undefined ? this.proceed(ctx, next) : rejectSoon(refusedBy(rejection, ctx));
+    } catch (error) {
+      return rejectSoon(error);
+    }
   }
 
+  /** After `admit`: runs what is inside, and releases the permits when that has ended. */
   proceed<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    return this.hold(ctx, next(ctx));
+    let promise: Promise<R>;
+    const isFunction = (next as unknown) === callFunction;
+    if (isFunction) {
+      checkContext(ctx);
+      promise = CallContext.start<R>(ctx, ctx);
+    } else promise = callNext(ctx, next);
+    const waiting = this.#idle.pop() ?? this.#newWaiting();
+    waiting.ctx = ctx;
+    const abortable = abortableOf(ctx);
+    if (abortable === undefined || (!isFunction && this.#inside.ends)) {
+      waiting.isFunction = isFunction;
+    } else {
+      waiting.isFunction = false;
+      promise = isFunction
+        ? untilFunctionEnds(promise, ctx as Context as CallContext, abortable)
+        : untilAbort(promise, abortable, this.#inside.microtasks, true);
+    }
+    // Not `promise.then`: a promise with a `then` of its own could call back twice.
+    return then.call(promise, waiting.onValue, waiting.onError) as Promise<R>;
   }
 
   #newWaiting(): Waiting {
     const waiting: Waiting = {
       ctx: undefined,
-      onValue: (value) => this.succeed(value, this.#done(waiting), undefined, undefined),
-      onError: (error) => this.fail(error, this.#done(waiting), undefined, undefined),
+      isFunction: false,
+      onValue: (value) => this.succeed(value, this.#done(waiting, true, value), undefined, undefined),
+      onError: (error) => this.fail(error, this.#done(waiting, false, error), undefined, undefined),
     };
     return waiting;
   }
 
-  #done(waiting: Waiting): Context {
+  #done(waiting: Waiting, ok: boolean, result: unknown): Context {
     const ctx = waiting.ctx as Context;
     waiting.ctx = undefined;
     if (this.#idle.length < MAX_IDLE) this.#idle.push(waiting);
+    if (waiting.isFunction) CallContext.ended(ctx as CallContext, ok, result);
     return ctx;
-  }
-
-  run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    try {
-      abandonOnAbort(ctx);
-      const rejection = this.admit(ctx);
-      return rejection === undefined ? this.hold(ctx, callNext(ctx, next)) : rejectSoon(refusedBy(rejection, ctx));
-    } catch (error) {
-      return rejectSoon(error);
-    }
   }
 
   #refusal(place: number, ctx: Context): Rejection {
@@ -114,7 +129,7 @@ export class GateStep implements Layer {
     try {
       const policy = this.#labels[place] as string;
       seen = { policy, reason: gate.reason, retryAfterMs: gate.retryAfterMs(ctx) };
-      // An error object only where somebody looks at it: a stack was asked for, or a gate further out judges it.
+      // An error object only where somebody looks at it: a stack was asked for, or an outer gate judges it.
       if (gate.captureStack) seen = new RejectedError(seen, true);
       for (let i = 0; i < place; i++) if ((this.#gates[i] as Gate).classify) seen = toError(seen);
     } catch (error) {
@@ -128,28 +143,34 @@ export class GateStep implements Layer {
     throw error;
   }
 
-  /** `#release` for the usual case, in which nobody judges, and the time is known or nobody asks: 12 ns less a call. */
+  /** `#release` for the usual case: no gate judges, all work has ended, and the time is known or no gate asks for it. */
   succeed<R>(value: R, ctx: Context, _next: unknown, elapsedMs: number | undefined): R {
     const gates = this.#gates;
     // Not `Math.max` for all: its number cost a breaker alone 10 % of its call.
     const spentMs = elapsedMs === undefined ? 0 : Math.max(0, elapsedMs);
     let i = gates.length - 1;
-    // Where it stops short, `#release` does the rest: to stop sooner costs only speed.
-    try {
-      for (; i >= 0; i--) {
-        const gate = gates[i] as Gate;
-        if (gate.classify !== undefined) break;
-        if (elapsedMs === undefined && gate.usesElapsed !== false) break;
-        gate.release('success', spentMs, ctx);
+    if (!isWorking(ctx)) {
+      try {
+        for (; i >= 0; i--) {
+          const gate = gates[i] as Gate;
+          if (gate.classify !== undefined) break;
+          if (elapsedMs === undefined && gate.usesElapsed !== false) break;
+          gate.release('success', spentMs, ctx);
+        }
+      } catch (error) {
+        return this.#release(i, ctx, false, error, elapsedMs) as R;
       }
-    } catch (error) {
-      return this.#release(i, ctx, false, error, elapsedMs) as R;
     }
     return i < 0 ? value : (this.#release(i + 1, ctx, true, value, elapsedMs) as R);
   }
 
   fail(error: unknown, ctx: Context, _next: unknown, elapsedMs: number | undefined): unknown {
     return this.#release(this.#gates.length, ctx, false, error, elapsedMs);
+  }
+
+  /** For the gates around the one at `place`, which threw as it released its permit: for them the call has failed. */
+  failAround(place: number, error: unknown, ctx: Context, elapsedMs: number | undefined): unknown {
+    return this.#release(place, ctx, false, error, elapsedMs);
   }
 
   /**
@@ -164,6 +185,7 @@ export class GateStep implements Layer {
     result: unknown,
     elapsedMs: number | undefined,
   ): unknown {
+    const working = isWorking(ctx);
     let measured = elapsedMs !== undefined;
     let spentMs = Math.max(0, elapsedMs ?? 0);
     for (let i = count - 1; i >= 0; i--) {
@@ -180,7 +202,8 @@ export class GateStep implements Layer {
         problem = { error };
       }
       try {
-        gate.release(verdict, spentMs, ctx);
+        if (working) this.#releaseWorking(i, verdict, spentMs, ctx, ok === true);
+        else gate.release(verdict, spentMs, ctx);
       } catch (error) {
         problem ??= { error };
       }
@@ -191,6 +214,58 @@ export class GateStep implements Layer {
     }
     if (ok === false) throw result;
     return result;
+  }
+
+  /** The call is answered, and a function under the admission, or the body of the answer, has not ended. */
+  #releaseWorking(place: number, verdict: Verdict, spentMs: number, ctx: Context, ok: boolean): void {
+    const body = ok ? openBodyOf(ctx) : undefined;
+    if (body !== undefined && verdict === 'success') this.#releaseAfter(body, place, ctx);
+    else this.#releaseAfterWork(place, verdict, spentMs, ctx, ok);
+  }
+
+  /** The verdict is that on the body: a promise that rejects is `dropped`, a caller who gives up `ignored`. */
+  #releaseAfter(body: Body, place: number, ctx: Context): void {
+    const abortable = abortableOf(ctx);
+    let open = true;
+    const end = (verdict: Verdict): void => {
+      if (!open) return;
+      open = false;
+      abortable?.remove(giveUp);
+      try {
+        const spentMs = Math.max(0, ctx.clock.now() - ctx.startedAt);
+        this.#releaseAfterWork(place, verdict, spentMs, ctx, verdict === 'success');
+      } catch (error) {
+        throwLater(error);
+      }
+    };
+    const giveUp = (): void => end('ignored');
+    abortable?.add(giveUp);
+    body.listeners.push(() => end(body.failed ? 'dropped' : 'success'));
+  }
+
+  #releaseAfterWork(place: number, verdict: Verdict, spentMs: number, ctx: Context, ok: boolean): void {
+    const gate = this.#gates[place] as Gate;
+    const { abandonedMs = ABANDONED_MS } = gate;
+    // The body of an answer that is a failure is not read: only functions are work then.
+    const bodies = ok && verdict !== 'success' ? (openBodyOf(ctx)?.pending ?? 0) : 0;
+    if (gate.holds !== 'work' || !(abandonedMs > 0) || !isWorking(ctx, bodies)) {
+      gate.release(verdict, spentMs, ctx);
+      return;
+    }
+    // Only a call that its caller gave up counts by how its work ends.
+    const gaveUp = !ok && verdict === 'ignored';
+    if (!gaveUp) gate.answered?.(verdict, spentMs, ctx);
+    this.#held ??= [];
+    this.#held[place] ??= new HeldPermits(ctx.clock, abandonedMs);
+    this.#held[place].hold(ctx, (abandoned, workOk, result) => {
+      if (abandoned) gate.release('ignored', spentMs, ctx, { abandoned });
+      else if (!gaveUp) gate.release(verdict, spentMs, ctx);
+      // An error after an abort is most likely the abort's.
+      else {
+        const truly = workOk ? judge(gate.classify, true, result, ctx) : 'ignored';
+        gate.release(truly, Math.max(0, ctx.clock.now() - ctx.startedAt), ctx);
+      }
+    });
   }
 }
 
@@ -205,7 +280,12 @@ export function refusedBy(rejection: Rejection, ctx: Context): RejectedError {
   return error;
 }
 
-/** Runs one gate around `next`: what a gate of your own calls in its `run`. */
+/**
+ * Runs one gate around `next`: what a gate of your own calls in its `run`.
+ *
+ * @example
+ * run: (ctx, next) => runGate(gate, ctx, next)
+ */
 export function runGate<C extends Context, R>(gate: Gate<C>, ctx: C, next: Next<C, R>): Promise<R> {
   return new GateStep([gate], [gate.name]).run(ctx, next);
 }

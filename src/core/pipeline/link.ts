@@ -1,27 +1,84 @@
-import type { Gate, Policy } from '../policy.js';
+/** Policies in, steps out: the only place that knows which of them run as one. */
+import { abortableOf, type Context } from '../call/context.js';
+import { callFunction, checkNext } from '../call/function.js';
+import { callNext, GRACE, untilAbort } from '../call/promises.js';
+import type { Gate, Next, Policy } from '../policy.js';
 import { GateStep } from './gate-step.js';
-import { FUSE, type Fusable, type Step } from './step.js';
+import { Fusible, type Inside, type Step } from './step.js';
+
+/** How many microtasks more each step or policy has after an abort than what is inside it; the function has 32. */
+const MORE = 12;
 
 export const isGate = (policy: Policy<never>): policy is Gate<never> =>
   'tryAcquire' in policy && 'release' in policy && 'retryAfterMs' in policy;
-
-export const isFusable = (policy: Policy<never>): policy is Policy<never> & Fusable => FUSE in policy;
 
 /** Where the step that ends before `end` begins; `end` = there is none. */
 export function stepStart(policies: readonly Policy<never>[], end: number): number {
   let start = end;
   for (; start > 0; start--) {
     const policy = policies[start - 1] as Policy<never>;
-    if (!isGate(policy) && !(isFusable(policy) && (start === end || !policy.innermost))) break;
+    if (!isGate(policy) && !(policy instanceof Fusible && (start === end || !policy.innermost))) break;
   }
-  // Alone, what is no gate is better off without a step.
-  return end - start === 1 && !isGate(policies[start] as Policy<never>) ? end : start;
+  // Alone, an outcome hook is better off without a step.
+  const only = policies[start] as Policy<never>;
+  return end - start === 1 && only instanceof Fusible && !only.innermost ? end : start;
 }
 
-/** `labels` are what the gates are called in refusals. */
-export function stepOf(policies: readonly Policy<never>[], labels: readonly string[]): Step {
-  const fusable = policies.find(isFusable);
-  return fusable === undefined
-    ? new GateStep(policies as readonly Gate<never>[], labels)
-    : fusable[FUSE](policies, labels);
+/** `labels` are what the policies are called in refusals. */
+export function stepOf(policies: readonly Policy<never>[], labels: readonly string[], inside: Inside): Step {
+  const fusible = policies.find((policy) => policy instanceof Fusible);
+  return fusible === undefined
+    ? new GateStep(policies as readonly Gate<never>[], labels, inside)
+    : fusible.fuse(policies, labels, inside);
 }
+
+/** What a pipeline runs. */
+export interface Linked<C extends Context> {
+  /** What runs as one step outermost, if anything: its gates refuse before anything else is done. */
+  readonly head: Step | undefined;
+  /** What comes after it. */
+  readonly rest: Next<C, never>;
+}
+
+/** Links `policies`, outermost first, around the user's function. */
+export function link<C extends Context>(policies: readonly Policy<C>[], labels: readonly string[]): Linked<C> {
+  let next: Next<C, never> = callFunction;
+  let inside: Inside = { ends: true, microtasks: GRACE + MORE };
+  for (let end = policies.length; end > 0; ) {
+    const start = stepStart(policies, end);
+    const isStep = start < end;
+    if (isStep) {
+      const step = stepOf(policies.slice(start, end), labels.slice(start, end), inside);
+      if (start === 0) return { head: step, rest: next };
+      next = within(step, next);
+      end = start;
+    } else {
+      next = around(policies[--end] as Policy<C>, next);
+    }
+    inside = { ends: isStep, microtasks: inside.microtasks + MORE };
+  }
+  return { head: undefined, rest: inside.ends ? next : raced(next, inside.microtasks) };
+}
+
+function around<C extends Context>(policy: Policy<C>, inner: Next<C, never>): Next<C, never> {
+  const run: Next<C, never> = (ctx) => policy.run<C, never>(ctx, inner);
+  return (ctx) => {
+    checkNext(ctx);
+    return callNext(ctx, run);
+  };
+}
+
+const within =
+  <C extends Context>(step: Step, inner: Next<C, never>): Next<C, never> =>
+  (ctx) => {
+    checkNext(ctx);
+    return step.run(ctx, inner);
+  };
+
+/** Ends soon after an abort, also where the policies do not. */
+const raced =
+  <C extends Context>(inner: Next<C, never>, microtasks: number): Next<C, never> =>
+  (ctx) => {
+    const abortable = abortableOf(ctx);
+    return abortable === undefined ? inner(ctx) : untilAbort(inner(ctx), abortable, microtasks, true);
+  };

@@ -2,21 +2,19 @@ import type { Context } from '../call/context.js';
 import { callNext, whenSettled } from '../call/promises.js';
 import type { Next, Policy } from '../policy.js';
 import type { Clock } from '../time/clock.js';
-import { fuse } from './fused-step.js';
-import { type FUSE, type Fuse, type Layer, setFuse } from './step.js';
+import { FusedStep } from './fused-step.js';
+import { Fusible, type Inside, type Layer, type Step } from './step.js';
 
-/** A policy that does not wait before the call and looks at how it ended. With others beside it, `run` is not called. */
-export abstract class Stage implements Policy, Layer {
-  abstract readonly name: string;
+/** A policy that does not wait before the call and looks at how it ended. In a step with others, `run` is not called. */
+export abstract class OutcomeHook extends Fusible implements Layer {
   abstract readonly clock: Clock;
-  declare readonly [FUSE]: Fuse;
   readonly innermost = false;
   abstract readonly succeed: Layer['succeed'];
   abstract admit(ctx: Context): undefined;
   abstract fail(error: unknown, ctx: Context, next: Next<Context, unknown>): unknown;
 
-  constructor() {
-    setFuse(this, fuse);
+  fuse(policies: readonly Policy<never>[], labels: readonly string[], inside: Inside): Step {
+    return new FusedStep(policies, labels, inside);
   }
 
   /** On its own: one closure, and none for the value, cost 15 % of a call less than a step. */

@@ -1,18 +1,10 @@
-import {
-  abandonOnAbort,
-  CallContext,
-  type Context,
-  callUser,
-  type Init,
-  type UserFunction,
-  wasRefused,
-} from '../call/context.js';
-import { callNext, rejectSoon } from '../call/promises.js';
+import { CallContext, type Context, type Init, type UserFunction } from '../call/context.js';
+import { rejectSoon } from '../call/promises.js';
 import type { Rejection } from '../errors.js';
 import type { Next, Policy } from '../policy.js';
 import { type Clock, sameClock, systemClock } from '../time/clock.js';
 import { toError } from './gate-step.js';
-import { isGate, stepOf, stepStart } from './link.js';
+import { isGate, link } from './link.js';
 import type { Step } from './step.js';
 
 /** What `tryExecute` resolves with. */
@@ -61,21 +53,9 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
     this.policies = Object.freeze([...policies]);
     this.#labels = labelled(policies);
     this.#clock = commonClock(policies, this.#labels);
-    let next: Next<C, never> = callUser;
-    let head: Step | undefined;
-    for (let end = policies.length; end > 0; ) {
-      const start = stepStart(policies, end);
-      if (start < end) {
-        const step = stepOf(policies.slice(start, end), this.#labels.slice(start, end));
-        if (start === 0) head = step;
-        else next = inside(step, next);
-        end = start;
-      } else {
-        next = around(policies[--end] as Policy<C>, next);
-      }
-    }
+    const { head, rest } = link(policies, this.#labels);
     this.#head = head;
-    this.#rest = next;
+    this.#rest = rest;
   }
 
   execute<R>(fn: (ctx: C) => R | PromiseLike<R>, init?: object): Promise<R> {
@@ -101,7 +81,8 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
         (value) => ({ ok: true, value }),
         (error: unknown) => {
           // The function may have thrown the refusal of another pipeline: that is its own affair.
-          if (wasRefused(ctx, error)) return { ok: false, rejection: asData(error) };
+          if (CallContext.wasRefused(ctx as Context as CallContext, error))
+            return { ok: false, rejection: asData(error) };
           throw error;
         },
       );
@@ -134,19 +115,6 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
     return CallContext.begin(this.#clock, fn as UserFunction, init) as Context as C;
   }
 }
-
-function around<C extends Context>(policy: Policy<C>, inner: Next<C, never>): Next<C, never> {
-  const run: Next<C, never> = (ctx) => policy.run<C, never>(ctx, inner);
-  return (ctx) => {
-    abandonOnAbort(ctx);
-    return callNext(ctx, run);
-  };
-}
-
-const inside =
-  <C extends Context>(step: Step, inner: Next<C, never>): Next<C, never> =>
-  (ctx) =>
-    step.run(ctx, inner);
 
 /** A refusal without what its error has besides. */
 const asData = ({ policy, reason, retryAfterMs }: Rejection): Rejection => ({ policy, reason, retryAfterMs });

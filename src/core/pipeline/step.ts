@@ -1,45 +1,48 @@
 import type { Context } from '../call/context.js';
 import type { Rejection } from '../errors.js';
 import type { Next, Policy } from '../policy.js';
-import type { Limit } from './limited-calls.js';
 
 /** Adjacent policies that run as one. */
 export interface Step {
-  /** Takes the permits of the gates that stand outermost, or of none and says who refused. */
+  /** Takes the permits of the gates that stand outermost, or of none and says which refused. */
   admit(ctx: Context): Rejection | undefined;
-  /** After `admit`: what is further in, and what becomes of its outcome. */
+  /** After `admit`: what is inside, and what becomes of its outcome. */
   proceed<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R>;
   /** Both. */
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R>;
 }
 
-/** What shares the one promise of a step: some gates, or a stage. */
+/** What a step has to know of what is inside it. */
+export interface Inside {
+  /** Whether it ends by itself soon after an abort: a step does, another's policy may not. */
+  readonly ends: boolean;
+  /** How many microtasks it may take for that; more than what is inside it takes, so that it is settled first. */
+  readonly microtasks: number;
+}
+
+/** What shares the one promise of a step: some gates, or an outcome hook. */
 export interface Layer {
-  /** Lets the call in, or says who refused it. What it throws is the outcome for those further out. */
+  /** Lets the call in, or says which gate refused it. What it throws is the outcome for the layers around it. */
   admit(ctx: Context): Rejection | undefined;
   /**
-   * What the value becomes for those further out. `next` runs what is further in again; `elapsedMs` is undefined where nobody has
-   * measured it yet. None: it stays as it is.
+   * What the value becomes for the layers around it. `next` runs what is inside again; `elapsedMs` is undefined where
+   * it has not been measured yet. None: it stays as it is.
    */
   readonly succeed?:
     | ((value: unknown, ctx: Context, next: Next<Context, unknown>, elapsedMs: number | undefined) => unknown)
     | undefined;
-  /** Throws the error, or returns or promises what comes in its place. */
+  /** Throws the error, or returns or promises what takes its place. */
   fail(error: unknown, ctx: Context, next: Next<Context, unknown>, elapsedMs: number | undefined): unknown;
 }
 
-/** Makes one step of policies, of which at least one is no gate. */
-export type Fuse = (policies: readonly Policy<never>[], labels: readonly string[]) => Step;
-
-export const FUSE: unique symbol = /* @__PURE__ */ Symbol('fuse') as never;
-
-/** In place of a class field, whose computed name would keep the class in every bundle. */
-export function setFuse(policy: { readonly [FUSE]: Fuse }, fuse: Fuse): void {
-  (policy as { [FUSE]: Fuse })[FUSE] = fuse;
+/**
+ * A policy that is no gate and can share a step with gates. `innermost`: nothing of its step is inside it.
+ * It brings the code of such a step, which a pipeline of gates does without.
+ */
+export abstract class Fusible implements Policy {
+  abstract readonly name: string;
+  abstract readonly innermost: boolean;
+  abstract run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R>;
+  /** One step of `policies`, of which this is one; `labels` are what they are called in refusals. */
+  abstract fuse(policies: readonly Policy<never>[], labels: readonly string[], inside: Inside): Step;
 }
-
-/** A policy that is no gate and can share a step; if `innermost`, nothing of its step is further in. */
-export type Fusable = { readonly [FUSE]: Fuse } & (
-  | (Layer & { readonly innermost: false })
-  | (Limit & { readonly innermost: true })
-);

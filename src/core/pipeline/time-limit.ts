@@ -1,32 +1,27 @@
 import type { Context } from '../call/context.js';
-import { rejectSoon } from '../call/promises.js';
 import type { Next, Policy } from '../policy.js';
 import type { Clock } from '../time/clock.js';
-import { fuse } from './fused-step.js';
-import { type Limit, LimitedCalls } from './limited-calls.js';
-import { type FUSE, type Fuse, setFuse } from './step.js';
+import { FusedStep } from './fused-step.js';
+import { ANYTHING } from './gate-step.js';
+import type { Limit } from './limited-call.js';
+import { Fusible, type Inside, type Step } from './step.js';
 
 /** A policy that ends a call early. In a step with others, `run` is not called. */
-export abstract class TimeLimit implements Policy, Limit {
-  abstract readonly name: string;
+export abstract class TimeLimit extends Fusible implements Limit {
   abstract readonly clock: Clock;
-  declare readonly [FUSE]: Fuse;
   readonly innermost = true;
-  readonly #calls = new LimitedCalls(this, undefined);
+  #step: Step | undefined;
 
   abstract timeoutMs(): number;
   abstract answered(ok: boolean, result: unknown, elapsedMs: number, ctx: Context): void;
   abstract timedOut(at: number, timeoutMs: number): unknown;
 
-  constructor() {
-    setFuse(this, fuse);
+  fuse(policies: readonly Policy<never>[], labels: readonly string[], inside: Inside): Step {
+    return new FusedStep(policies, labels, inside);
   }
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    try {
-      return this.#calls.start(ctx, next as unknown as Next<Context, unknown>) as Promise<R>;
-    } catch (error) {
-      return rejectSoon(error);
-    }
+    this.#step ??= this.fuse([this], [this.name], ANYTHING);
+    return this.#step.run(ctx, next);
   }
 }

@@ -36,24 +36,24 @@ class Timer implements TimerNode, Cancellable {
   order = 0;
   readonly dueMs: number;
   readonly keepAlive: boolean;
-  #fn: (() => void) | undefined;
+  fn: (() => void) | undefined;
 
   constructor(fn: () => void, dueMs: number, keepAlive: boolean) {
     this.dueMs = dueMs;
     this.keepAlive = keepAlive;
-    this.#fn = fn;
+    this.fn = fn;
   }
 
   /** Keeps nothing of the function, as its handle may live on. */
   fire(): void {
-    const fn = this.#fn as () => void;
-    this.#fn = undefined;
+    const fn = this.fn as () => void;
+    this.fn = undefined;
     fn();
   }
 
   /** Called by the `clearTimer` of whichever copy's system clock. */
   cancel(): void {
-    this.#fn = undefined;
+    this.fn = undefined;
     hostTimers.clear(this);
   }
 }

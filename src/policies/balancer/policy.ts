@@ -1,7 +1,7 @@
 import { type Context, derive, noteRefusal, type Provides } from '../../core/call/context.js';
 import { callNext, rejectSoon } from '../../core/call/promises.js';
 import type { RejectedError } from '../../core/errors.js';
-import { judge } from '../../core/pipeline/gate-step.js';
+import { judge } from '../../core/verdict.js';
 import type { Classify, Next, Policy, Verdict } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
 

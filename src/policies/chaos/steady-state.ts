@@ -3,9 +3,10 @@ import { callNext } from '../../core/call/promises.js';
 import { isRejected } from '../../core/errors.js';
 import { RollingWindow } from '../../core/numbers/rolling-window.js';
 import { OptionReader } from '../../core/options/validate.js';
-import { judge } from '../../core/pipeline/gate-step.js';
+import { judge } from '../../core/verdict.js';
 import type { Classify, Next, Policy } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
+import { timerAt } from '../../core/time/timers.js';
 
 /** What has to hold, as seen by the callers: the experiment stops as soon as it does not. */
 export interface SteadyState {
@@ -65,10 +66,11 @@ export class SteadyStatePolicy implements Policy {
     this.#used = true;
     // Not only by how it ends: a call that hangs does not.
     let late = false;
-    const timer = this.clock.setTimer(() => {
+    const fail = (): void => {
       late = true;
       this.#count(BAD);
-    }, this.#maxMs);
+    };
+    const timer = timerAt(this.clock, fail, this.clock.now() + this.#maxMs, false);
     const ended = (ok: boolean, result: unknown): void => {
       this.clock.clearTimer(timer);
       if (late) return;

@@ -15,7 +15,7 @@ import { notify, type Observer } from '../../core/events.js';
 import { Ema } from '../../core/numbers/ema.js';
 import { readCommon } from '../../core/options/common.js';
 import { checkNumber, OptionReader } from '../../core/options/validate.js';
-import { judge } from '../../core/pipeline/gate-step.js';
+import { judge } from '../../core/verdict.js';
 import { TimeLimit } from '../../core/pipeline/time-limit.js';
 import type { Classify, CommonOptions, Policy } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';

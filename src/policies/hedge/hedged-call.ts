@@ -1,55 +1,87 @@
 import { type Abortable, AbortScope } from '../../core/call/abort.js';
 import { type Context, derive, deriveAbortable } from '../../core/call/context.js';
-import { callNext } from '../../core/call/promises.js';
+import { afterMicrotasks, callNext } from '../../core/call/promises.js';
 import { isRejected } from '../../core/errors.js';
 import type { Next, Verdict } from '../../core/policy.js';
 import type { TimerHandle } from '../../core/time/clock.js';
 import { timerAt } from '../../core/time/timers.js';
 
-interface End {
-  ok: boolean;
-  result: unknown;
-}
-
-interface Attempt {
-  readonly ctx: Context;
-  readonly scope: AbortScope;
-  end?: End;
-}
-
-/** What a call asks and tells the policy whose it is. */
+/** What a call asks and tells its policy. */
 export interface Hedging {
   /** Returns how long to wait for the first attempt, ms. */
   begin(now: number): number;
   mayHedge(at: number, afterMs: number): boolean;
   judge(ok: boolean, result: unknown, ctx: Context): Verdict;
   firstEnded(verdict: Verdict, ctx: Context): void;
-  /** The first attempt was aborted, or left behind. */
+  /** The first attempt was aborted before it had ended. */
   firstGivenUp(ctx: Context): void;
   /** Once for each `true` of `mayHedge`; undefined = it was aborted, or never started. */
   hedgeEnded(verdict: Verdict | undefined, isAnswer: boolean): void;
 }
 
+/**
+ * How many microtasks an aborted attempt has to settle before the caller is told. More than the kernel's own limit for a
+ * function that ignores its signal, so that the inner policies are told first.
+ */
+const GRACE = 48;
+
+interface AttemptResult {
+  readonly ok: boolean;
+  readonly value: unknown;
+}
+
+/** One attempt. What an attempt that never settles keeps in memory is this object, which is emptied once the call is over. */
+class Attempt {
+  call: HedgedCall | undefined;
+  ctx: Context | undefined;
+  scope: AbortScope | undefined = new AbortScope();
+  ended = false;
+  /** None for what ended when the outcome was known already. */
+  result: AttemptResult | undefined;
+
+  constructor(call: HedgedCall, ctx: Context) {
+    this.call = call;
+    this.ctx = deriveAbortable(ctx, this.scope as AbortScope);
+    this.result = undefined;
+  }
+
+  settle(ok: boolean, value: unknown): void {
+    this.ended = true;
+    this.call?.attemptEnded(this, ok, value);
+  }
+
+  empty(): void {
+    this.call = this.ctx = this.scope = this.result = undefined;
+  }
+}
+
 /** One call: the first answer of its attempts, or the caller's abort, is its end. */
-export class HedgedCall<C extends Context, R> {
+export class HedgedCall {
   readonly #owner: Hedging;
-  readonly #ctx: C;
-  readonly #next: Next<C, R>;
-  readonly #resolve: (value: R) => void;
+  readonly #ctx: Context;
+  readonly #next: Next<Context, unknown>;
+  readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: unknown) => void;
   readonly #first: Attempt;
   #second: Attempt | undefined;
   #outer: Abortable | undefined;
   #timer: TimerHandle;
+  /** Whether the outcome is still open. */
   #pending = true;
 
-  constructor(owner: Hedging, ctx: C, next: Next<C, R>, resolve: (value: R) => void, reject: (error: unknown) => void) {
+  constructor(
+    owner: Hedging,
+    ctx: Context,
+    next: Next<Context, unknown>,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ) {
     this.#owner = owner;
     this.#ctx = ctx;
     this.#next = next;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#first = attemptOf(ctx);
+    this.#first = new Attempt(this, ctx);
   }
 
   start(outer: Abortable | undefined): void {
@@ -62,7 +94,7 @@ export class HedgedCall<C extends Context, R> {
     }
     const dueMs = startedAt + afterMs;
     if (dueMs < deadline) {
-      // Not by the timer itself: all share one of the host, in whose async context another call's store would be seen.
+      // Not by the timer itself: all share one host timer, in whose async context another call's store would be seen.
       new Promise<void>((resolve) => {
         this.#timer = timerAt(clock, resolve, dueMs);
       }).then(() => this.#hedge(afterMs));
@@ -79,7 +111,7 @@ export class HedgedCall<C extends Context, R> {
       const startedAt = clock.now();
       // A timer may come late, and a broken clock must not start anything.
       if (!(startedAt < deadline)) return;
-      const second = attemptOf(derive(this.#ctx, { attempt: attempt + 1, startedAt }));
+      const second = new Attempt(this, derive(this.#ctx, { attempt: attempt + 1, startedAt }));
       if (!this.#owner.mayHedge(startedAt, afterMs)) return;
       // The budget or the observer may have aborted the call.
       if (this.#pending) this.#second = second;
@@ -91,74 +123,91 @@ export class HedgedCall<C extends Context, R> {
   }
 
   #run(attempt: Attempt): void {
-    callNext(attempt.ctx as C, this.#next).then(
-      (value) => this.#ended(attempt, true, value),
-      (error: unknown) => this.#ended(attempt, false, error),
-    );
+    settleWith(attempt, callNext(attempt.ctx as Context, this.#next));
   }
 
-  #ended(attempt: Attempt, ok: boolean, result: unknown): void {
+  attemptEnded(attempt: Attempt, ok: boolean, value: unknown): void {
     if (!this.#pending) return;
     const isFirst = attempt === this.#first;
     const other = isFirst ? this.#second : this.#first;
+    const ctx = attempt.ctx as Context;
     try {
-      const verdict = this.#owner.judge(ok, result, attempt.ctx);
-      attempt.end = { ok, result };
+      const verdict = this.#owner.judge(ok, value, ctx);
+      attempt.result = { ok, value };
       const isAnswer = verdict === 'success' || (ok && verdict === 'ignored');
-      if (isFirst) this.#owner.firstEnded(verdict, attempt.ctx);
+      if (isFirst) this.#owner.firstEnded(verdict, ctx);
       else this.#owner.hedgeEnded(verdict, isAnswer);
-      if (isAnswer) this.#settle(attempt.end);
-      else if (other === undefined || other.end !== undefined) this.#settle(this.#failure());
+      if (isAnswer) this.#endAs(attempt);
+      else if (other === undefined || other.result !== undefined) this.#endAs(this.#failed());
     } catch (error) {
       this.#stop(error);
     }
   }
 
-  /** As the first ended, unless it was refused and the second was not: a refusal says that nothing was sent. */
-  #failure(): End {
-    const first = this.#first.end as End;
-    const second = this.#second?.end;
-    return second !== undefined && isRejected(first.result) && !isRejected(second.result) ? second : first;
+  /** The first, unless it was refused and the second was not: a refusal says that nothing was sent. */
+  #failed(): Attempt {
+    const first = this.#first;
+    const second = this.#second;
+    if (second === undefined) return first;
+    return isRejected(first.result?.value) && !isRejected(second.result?.value) ? second : first;
   }
 
   readonly #giveUp = (): void => this.#stop((this.#outer as Abortable).reason);
 
   #stop(reason: unknown): void {
-    this.#settle({ ok: false, result: reason }, { reason });
+    this.#end({ ok: false, value: reason }, undefined, () => reason);
   }
 
-  /** Ends the call, and aborts the attempts that are still under way. */
-  #settle(end: End, abort?: { reason: unknown }): void {
+  #endAs(attempt: Attempt): void {
+    this.#end(attempt.result as AttemptResult, attempt.scope, answeredFirst);
+  }
+
+  /** Settles the outcome and aborts the attempts under way; the caller is told once they have settled. */
+  #end(result: AttemptResult, answered: AbortScope | undefined, reasonOf: () => unknown): void {
     if (!this.#pending) return;
     this.#pending = false;
+    const outer = this.#outer;
+    this.#ctx.clock.clearTimer(this.#timer);
+    outer?.remove(this.#giveUp);
+    // FOLLOW-ABORT
+    void answered;
+    const underWay = [this.#first, this.#second].filter((attempt) => attempt?.ended === false) as Attempt[];
+    if (underWay.length === 0) {
+      this.#tell(result);
+      return;
+    }
+    const reason = reasonOf();
+    for (const { scope } of underWay) scope?.abort(reason);
+    afterMicrotasks(
+      GRACE,
+      () => underWay.every(({ ended }) => ended),
+      () => this.#tell(result),
+    );
+  }
+
+  #tell({ ok, value }: AttemptResult): void {
     const first = this.#first;
     const second = this.#second;
-    this.#ctx.clock.clearTimer(this.#timer);
-    this.#outer?.remove(this.#giveUp);
-    let { ok, result } = end;
     try {
-      if (first.end === undefined) this.#owner.firstGivenUp(first.ctx);
-      if (second !== undefined && second.end === undefined) this.#owner.hedgeEnded(undefined, false);
+      if (first.result === undefined) this.#owner.firstGivenUp(first.ctx as Context);
+      if (second !== undefined && second.result === undefined) this.#owner.hedgeEnded(undefined, false);
+      if (ok) this.#resolve(value);
+      else this.#reject(value);
     } catch (error) {
-      ok = false;
-      result = error;
+      this.#reject(error);
+    } finally {
+      first.empty();
+      second?.empty();
     }
-    if (ok) this.#resolve(result as R);
-    else this.#reject(result);
-    const loser = first.end === undefined ? first : second?.end === undefined ? second : undefined;
-    if (loser === undefined) return;
-    const { reason } = abort ?? {
-      reason: new DOMException('another attempt of the call answered first', 'AbortError'),
-    };
-    loser.scope.abort(reason);
-    // Both, if neither had ended.
-    if (second?.end === undefined) second?.scope.abort(reason);
   }
 }
 
-function attemptOf<C extends Context>(ctx: C): Attempt {
-  const scope = new AbortScope();
-  // The call stops waiting by itself.
-  scope.abandons = false;
-  return { ctx: deriveAbortable(ctx, scope), scope };
+const answeredFirst = (): unknown => new DOMException('another attempt of the call answered first', 'AbortError');
+
+/** A function of its own, so that the two closures hold nothing but the attempt. */
+function settleWith(attempt: Attempt, promise: Promise<unknown>): void {
+  promise.then(
+    (value) => attempt.settle(true, value),
+    (error: unknown) => attempt.settle(false, error),
+  );
 }

@@ -59,10 +59,10 @@ describe('an AbortScope as what aborts a call', () => {
   it('may be of another copy of the library, but not half of one', async () => {
     const add = vi.fn();
     const remove = vi.fn();
-    const signal: unknown = { aborted: false, reason: undefined, abandons: true, add, remove };
+    const signal: unknown = { aborted: false, reason: undefined, add, remove };
     await pipeline(gate).execute(() => 1, { signal: signal as AbortScope });
     expect(remove.mock.calls).toEqual(add.mock.calls);
-    for (const missing of ['abandons', 'add', 'remove']) {
+    for (const missing of ['aborted', 'add', 'remove']) {
       const half = { ...(signal as object), [missing]: undefined };
       const call = pipeline(gate).execute(() => 1, { signal: half as unknown as AbortScope });
       await expect(call).rejects.toThrow('context: signal must be an AbortSignal or an AbortScope, got');

@@ -3,7 +3,7 @@ import { type Context, dynamicTimeout, type Policy, pipeline, retry } from 'even
 import { manualClock } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 import { stepStart } from '../../../src/core/pipeline/link.js';
-import { Stage } from '../../../src/core/pipeline/outcome-hook.js';
+import { OutcomeHook } from '../../../src/core/pipeline/outcome-hook.js';
 import { RecordingGate } from '../../simulation/recording-gate.js';
 
 const clock = manualClock();
@@ -21,27 +21,27 @@ it.each<[string, number]>([
   ['gate stage limit', 0],
   ['stage stage', 0],
   ['gate limit', 0],
-  // Nothing of a limit's step is further in than it.
+  // Nothing of a limit's step is inside it.
   ['limit gate', 1],
   ['limit gate stage', 1],
   ['other stage limit', 1],
-  // Alone, what is no gate needs no step.
+  // Alone, an outcome hook needs no step.
   ['stage', 1],
-  ['limit', 1],
-  ['limit limit', 2],
+  ['limit', 0],
+  ['limit limit', 1],
   ['gate other', 2],
 ])('the last step of %s begins at %i', (kinds, start) => {
   const policies = kinds.split(' ').map((kind) => (KINDS[kind] as () => Policy)());
   expect(stepStart(policies, policies.length)).toBe(start);
 });
 
-describe('a stage', () => {
-  class Counting extends Stage {
+describe('an outcome hook', () => {
+  class Counting extends OutcomeHook {
     readonly name = 'counting';
     readonly clock = clock;
     admitted = 0;
     failed = 0;
-    constructor(readonly succeed: Stage['succeed']) {
+    constructor(readonly succeed: OutcomeHook['succeed']) {
       super();
     }
     admit(): undefined {
@@ -59,7 +59,7 @@ describe('a stage', () => {
       const stages = Array.from({ length: n }, () => new Counting(undefined));
       const policies = pipeline(...stages);
       expect(await policies.execute(() => 'value')).toBe('value');
-      expect(await policies.execute((_: Context) => Promise.reject(new Error('x')))).toBe('instead');
+      expect(await policies.execute((_: Context): Promise<unknown> => Promise.reject(new Error('x')))).toBe('instead');
       expect(stages.map(({ admitted }) => admitted)).toEqual(stages.map(() => 2));
       expect(stages.map(({ failed }) => failed)).toEqual(stages.map((_, i) => (i === n - 1 ? 1 : 0)));
     },
