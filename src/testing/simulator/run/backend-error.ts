@@ -1,4 +1,5 @@
 import type { BackendError } from '../scenario/scenario.js';
+import { withoutStack } from './without-stack.js';
 
 const BACKEND_ERROR = Symbol.for('evenkeel.testing.backendError');
 
@@ -32,7 +33,7 @@ export function backendError(
   reason?: string,
   retryAfterMs = 0,
 ): BackendError {
-  return new SimulatedError(kind, backend, reason, retryAfterMs);
+  return withoutStack(() => new SimulatedError(kind, backend, reason, retryAfterMs));
 }
 
 /** Whether `error` is what a simulated back-end answered: for a `classify` or `retryOn` in a scenario. */

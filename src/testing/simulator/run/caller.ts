@@ -1,19 +1,18 @@
-import { AbortScope } from '../../../core/call/abort.js';
-import { abortableOf, type Context, derive, deriveAbortable, type Init } from '../../../core/call/context.js';
-import { isRejected, TimeoutError } from '../../../core/errors.js';
+import { abortableOf, type Context, type Init } from '../../../core/call/context.js';
 import type { Random } from '../../../core/numbers/random.js';
 import { invalid } from '../../../core/options/validate.js';
 import { pipeline } from '../../../core/pipeline/pipeline.js';
-import type { Next, Policy } from '../../../core/policy.js';
+import type { Policy } from '../../../core/policy.js';
 import type { ServicePlan } from '../scenario/plan.js';
 import type { CallInfo, ClientEnv, SimulatedPipeline } from '../scenario/scenario.js';
+import { naiveClient } from './naive-client.js';
 import type { Server } from './server.js';
 import type { Timeline } from './timeline.js';
 import type { Work } from './work.js';
 
 const nothing = (): void => {};
 
-/** Calls a service: its time limit and thoughtless retries, then the pipeline, then the way to one of the servers. */
+/** Calls a service: the naive client's time limit and retries, then the pipeline, then one of the servers. */
 export class Caller {
   readonly #plan: ServicePlan;
   readonly #servers: readonly Server[];
@@ -40,12 +39,13 @@ export class Caller {
     this.#random = random;
     this.#env = env;
     this.#stopAt = stopAt;
-    const { clock } = timeline;
-    const careless: Policy[] = [];
-    if (plan.retries > 0) careless.push({ name: 'retries', clock, run: (ctx, next) => this.#retry(ctx, next) });
-    if (plan.timeoutMs < Infinity)
-      careless.push({ name: 'timeout', clock, run: (ctx, next) => this.#limit(ctx, next) });
-    this.#pipeline = careless.length === 0 ? guard : pipeline(...careless, ...((guard?.policies ?? []) as Policy[]));
+    const { timeoutMs, retries } = plan;
+    const retryDelayMs = (ctx: Context): number =>
+      this.#asked(() => plan.retryDelayMs(this.#infoOf(ctx), this.#random));
+    const isNaive = retries > 0 || timeoutMs < Infinity;
+    this.#pipeline = isNaive
+      ? pipeline(naiveClient({ timeoutMs, retries, retryDelayMs }, timeline), ...((guard?.policies ?? []) as Policy[]))
+      : guard;
   }
 
   /** Whether a call may have to wait for promises before it is sent. */
@@ -60,58 +60,6 @@ export class Caller {
       return this.#send(ctx);
     };
     return this.#pipeline === undefined ? send(init as Context) : this.#pipeline.execute(send, init);
-  }
-
-  async #retry<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    const { retries, retryDelayMs } = this.#plan;
-    const abortable = abortableOf(ctx);
-    let current = ctx;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await next(current);
-      } catch (error) {
-        if (attempt > retries || isRejected(error) || abortable?.aborted) throw error;
-      }
-      const delayMs = this.#asked(() => retryDelayMs(this.#infoOf(ctx), this.#random));
-      if (delayMs > 0) await new Promise<void>((resolve) => void ctx.clock.setTimer(resolve, delayMs));
-      if (abortable?.aborted) throw abortable.reason;
-      current = derive(ctx, { attempt, startedAt: ctx.clock.now() } as Partial<C>);
-    }
-  }
-
-  #limit<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    const { timeoutMs } = this.#plan;
-    const outer = abortableOf(ctx);
-    const scope = new AbortScope();
-    const deadline = Math.min(ctx.deadline, ctx.startedAt + timeoutMs);
-    const limited = derive(deriveAbortable(ctx, scope), { deadline } as Partial<C>);
-    return new Promise<R>((resolve, reject) => {
-      const give = (error: unknown): void => {
-        end();
-        scope.abort(error);
-        reject(error);
-      };
-      const onOuterAbort = (): void => give(outer?.reason);
-      const timer = this.#timeline.at(this.#timeline.now() + timeoutMs, () => {
-        this.#timeline.wake();
-        give(new TimeoutError('client', timeoutMs));
-      });
-      const end = (): void => {
-        this.#timeline.clear(timer);
-        outer?.remove(onOuterAbort);
-      };
-      outer?.add(onOuterAbort);
-      next(limited).then(
-        (value) => {
-          end();
-          resolve(value);
-        },
-        (error: unknown) => {
-          end();
-          reject(error);
-        },
-      );
-    });
   }
 
   /** Sends one try to a server, and lets that know when the caller has gone. */
@@ -131,7 +79,7 @@ export class Caller {
         if (error === undefined) resolve();
         else reject(error);
       };
-      work = server.receive({ tier, key, cost, deadline, answer }, this.#plan.cancels);
+      work = server.receive({ tier, key, cost, deadline }, answer, this.#plan.cancels);
     });
   }
 

@@ -6,7 +6,7 @@ import type { BackendError, CallInfo, SimulatedPipeline } from '../scenario/scen
 import { backendError } from './backend-error.js';
 import { isMistake, ServerTally } from './meter.js';
 import type { Timeline } from './timeline.js';
-import { callInit, type Wire, Work } from './work.js';
+import { type Answer, callInit, type Wire, Work } from './work.js';
 import { WorkQueue } from './work-queue.js';
 
 /** What the work asks for when its own time is over. */
@@ -62,11 +62,11 @@ export class Server {
     return now - (this.#queue.oldestMs() ?? now);
   }
 
-  receive(wire: Wire, cancels: boolean): Work {
+  receive(wire: Wire, answer: Answer, cancels: boolean): Work {
     this.#account();
     const now = this.#timeline.now();
     const { outage, workers, queue } = this.#state;
-    const work = new Work(wire, now, cancels ? new AbortController() : undefined);
+    const work = new Work(wire, answer, now, cancels ? new AbortController() : undefined);
     this.#tally.received++;
     if (outage === 'hang') {
       this.#tally.lost++;
@@ -86,6 +86,7 @@ export class Server {
   /** The caller has given up; where callers cancel, the server notices. */
   leave(work: Work, reason: unknown): void {
     work.gone = true;
+    work.answer = undefined;
     if (work.controller === undefined || work.answered) return;
     this.#account();
     work.answered = true;
@@ -127,6 +128,10 @@ export class Server {
 
   #start(work: Work): void {
     this.#working.add(work);
+    if (this.pipeline === undefined && this.calls.length === 0) {
+      this.#serveAlone(work);
+      return;
+    }
     if (this.pipeline !== undefined) this.#timeline.wake();
     this.#guarded(work).then(
       () => this.#finish(work, undefined),
@@ -153,11 +158,30 @@ export class Server {
 
   async #serve(work: Work, ctx: Context | undefined): Promise<void> {
     work.begun = true;
-    const { wire } = work;
-    const { ms, fails } = this.#draw(wire);
+    const { ms, fails } = this.#draw(work.wire);
     await this.#hold(work, ms, ctx);
     if (fails) throw backendError('failed', this.name);
     for (const next of this.calls) await next.call(ctx ?? this.#initOf(work));
+  }
+
+  /** {@link #serve} where nothing asks for a promise: most of an overload's work is done for callers who have gone. */
+  #serveAlone(work: Work): void {
+    work.begun = true;
+    try {
+      const { ms, fails } = this.#draw(work.wire);
+      const timer = this.#timeline.at(this.#timeline.now() + ms, () => {
+        work.stop = undefined;
+        if (fails) this.#fail(work, backendError('failed', this.name));
+        else this.#finish(work, undefined);
+      });
+      work.stop = (error) => {
+        work.stop = undefined;
+        this.#timeline.clear(timer);
+        this.#fail(work, error);
+      };
+    } catch (error) {
+      this.#fail(work, error);
+    }
   }
 
   /** What becomes of a call, and how long that takes. */
@@ -234,8 +258,11 @@ export class Server {
       tally.lost++;
       return;
     }
+    const { answer } = work;
+    if (answer === undefined) return;
+    work.answer = undefined;
     this.#timeline.wake();
-    work.wire.answer(error);
+    answer(error);
   }
 
   /** Adds to the integrals what has passed since the last change. */

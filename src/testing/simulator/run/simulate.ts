@@ -1,6 +1,7 @@
 /** Plays a scenario: discrete events in virtual time around the very pipelines that run in production. */
 import type { Random } from '../../../core/numbers/random.js';
 import { invalid, OptionReader } from '../../../core/options/validate.js';
+import { promiseTurns, type Turn } from '../../../core/time/turns.js';
 import { inVirtualTime } from '../../properties/in-virtual-time.js';
 import { seededRandom } from '../../random.js';
 import { makeReport } from '../report/make-report.js';
@@ -9,8 +10,8 @@ import type { Plan, ServerPlan, ServicePlan } from '../scenario/plan.js';
 import { readScenario } from '../scenario/read-scenario.js';
 import type { Env, Scenario, SimulatedPipeline } from '../scenario/scenario.js';
 import { Caller } from './caller.js';
+import { LoadGenerator } from './load-generator.js';
 import { Meter, type PolicyState, ServerTally } from './meter.js';
-import { Offering } from './offering.js';
 import { Server } from './server.js';
 import { Timeline } from './timeline.js';
 
@@ -37,7 +38,7 @@ interface Watched {
 
 class Simulation {
   readonly #plan: Plan;
-  readonly #timeline = new Timeline();
+  readonly #timeline: Timeline;
   readonly #meter = new Meter();
   readonly #newRandom: () => Random;
   readonly #servers = new Map<ServerPlan, Server>();
@@ -46,8 +47,9 @@ class Simulation {
   readonly #onProgress: ((progress: Progress) => void) | undefined;
   #mistake: { error: unknown } | undefined;
 
-  constructor(plan: Plan, onProgress: ((progress: Progress) => void) | undefined) {
+  constructor(plan: Plan, onProgress: ((progress: Progress) => void) | undefined, turn: Turn) {
     this.#plan = plan;
+    this.#timeline = new Timeline(turn);
     this.#onProgress = onProgress;
     const seeds = seededRandom(plan.seed);
     this.#newRandom = () => seededRandom(Math.floor(seeds() * 2 ** 53));
@@ -65,8 +67,8 @@ class Simulation {
     }
     for (const { atMs, byMs } of plan.clockSteps) this.#timeline.at(atMs, () => this.#timeline.stepClock(byMs));
     this.#divide();
-    const offering = new Offering(this.#timeline, this.#meter, caller, this.#stopAt);
-    for (const { load, random } of loads) offering.begin(load, random);
+    const generator = new LoadGenerator(this.#timeline, this.#meter, caller, this.#stopAt);
+    for (const { load, random } of loads) generator.begin(load, random);
   }
 
   async run(): Promise<Report> {
@@ -180,9 +182,14 @@ function plainOf(snapshot: object): PolicyState {
  * ReferenceError).
  */
 export async function simulate(scenario: Scenario, options: SimulateOptions = {}): Promise<Report> {
+  return simulateBy(promiseTurns(), scenario, options);
+}
+
+/** {@link simulate} with another way to let promise chains run to their end: any exact one gives the same report. */
+export async function simulateBy(turn: Turn, scenario: Scenario, options: SimulateOptions = {}): Promise<Report> {
   const read = new OptionReader('simulate', options);
   const onProgress = read.fn<(progress: Progress) => void>('onProgress');
   read.done();
   const plan = readScenario(scenario);
-  return new Simulation(plan, onProgress).run();
+  return new Simulation(plan, onProgress, turn).run();
 }

@@ -1,16 +1,19 @@
 import type { Clock, TimerHandle } from '../../../core/time/clock.js';
 import { TimerQueue } from '../../../core/time/timers.js';
-import { afterPromises } from '../../../core/time/turns.js';
+import type { Turn } from '../../../core/time/turns.js';
 
 /** More events than this in one instant: something sets timers of 0 ms for ever. */
 const MAX_AT_ONCE = 1_000_000;
 
 /**
- * Virtual time of a simulation. Promises run to their end after each event that may have woken one, which takes a turn
- * of the event loop (0.7 µs); the other events, most of them, go without.
+ * Virtual time of a simulation. All promise chains run to their end after each event that may have settled a promise,
+ * which takes a turn; the other events, most of them, go without.
+ *
+ * Not one turn an instant: an answer and a time-out may be due at the same time, and the first must clear the second.
  */
 export class Timeline {
   readonly #events = new TimerQueue();
+  readonly #turn: Turn;
   #now = 0;
   #awake = false;
   #offsetMs = 0;
@@ -21,7 +24,9 @@ export class Timeline {
   /** What the policies see: with the steps of a broken host clock, if there are any. */
   readonly clock: Clock;
 
-  constructor() {
+  /** `turn` says how promise chains run to their end. */
+  constructor(turn: Turn) {
+    this.#turn = turn;
     const due = (fn: () => void, dueMs: number): TimerHandle =>
       this.at(dueMs, () => {
         this.#awake = true;
@@ -64,10 +69,13 @@ export class Timeline {
   /** Plays everything up to `untilMs`, inclusive. */
   run(untilMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
+      const turn = this.#turn;
       const go = (): void => {
+        // What woke during the turn has run to its end in it.
+        this.#awake = false;
         try {
           if (this.#playSome(untilMs)) {
-            afterPromises(go);
+            turn(go);
           } else {
             this.#now = untilMs;
             resolve();
@@ -76,7 +84,7 @@ export class Timeline {
           reject(error);
         }
       };
-      afterPromises(go);
+      turn(go);
     });
   }
 
@@ -89,11 +97,8 @@ export class Timeline {
       this.#atOnce = dueMs > this.#now ? 0 : this.#atOnce + 1;
       if (this.#atOnce > MAX_AT_ONCE) throw standstill(dueMs);
       this.#now = dueMs;
-      events.takeDue(dueMs)?.();
-      if (this.#awake) {
-        this.#awake = false;
-        return true;
-      }
+      events.takeDue(dueMs)?.fire();
+      if (this.#awake) return true;
     }
     return false;
   }

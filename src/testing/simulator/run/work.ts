@@ -9,9 +9,10 @@ export interface Wire {
   readonly cost: number;
   /** By the clock of the policies. */
   readonly deadline: number;
-  /** Called once, or never; undefined = all is well. */
-  readonly answer: (error: unknown) => void;
 }
+
+/** How a call is answered: once, or never; undefined = it succeeded. */
+export type Answer = (error: unknown) => void;
 
 type Mutable<T> = { -readonly [F in keyof T]: T[F] };
 
@@ -37,6 +38,8 @@ export class Work implements Waiting {
 
   constructor(
     readonly wire: Wire,
+    /** Undefined once the caller has gone, of whom the queued work must keep nothing alive. */
+    public answer: Answer | undefined,
     readonly receivedMs: number,
     /** Aborts with the caller, where callers cancel. */
     readonly controller: AbortController | undefined,

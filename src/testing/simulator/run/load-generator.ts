@@ -12,7 +12,7 @@ import { callInit } from './work.js';
 const MAX_AT_ONCE = 10_000;
 
 /** Makes the users' calls, and counts how they end. */
-export class Offering {
+export class LoadGenerator {
   readonly #timeline: Timeline;
   readonly #meter: Meter;
   readonly #caller: Caller;
