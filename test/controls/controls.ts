@@ -19,7 +19,9 @@ export interface Control {
 const BREAKER = 'policies/circuit-breaker/circuit-breaker.ts';
 const TIMEOUT = 'policies/dynamic-timeout/dynamic-timeout.ts';
 const LITTLE = 'policies/concurrency-limiter/little-law.ts';
-const BREAKER_TESTS = ['policies/circuit-breaker/formula.test.ts', 'policies/circuit-breaker/recovery.test.ts'];
+const BREAKER_TESTS = ['formula', 'counts', 'fast', 'recovery'].map(
+  (name) => `policies/circuit-breaker/${name}.test.ts`,
+);
 const LIMITER_TESTS = [
   'policies/concurrency-limiter/known-bugs.test.ts',
   'policies/concurrency-limiter/saturation.test.ts',
@@ -148,7 +150,7 @@ export const CONTROLS: readonly Control[] = [
     tests: ['policies/balancer/known-bugs.test.ts'] },
   { bug: 'all masked, and nobody is picked (MSEC nlb, of which only the panic threshold keeps)',
     file: 'policies/balancer/pool.ts', find: ' || this.#masked === size', replace: '',
-    tests: ['policies/balancer/invariants.test.ts', 'policies/balancer/balancer.test.ts'] },
+    tests: ['policies/balancer/invariants.test.ts', 'policies/balancer/instances.test.ts'] },
 
   // 7. Deadline.
   { bug: "a limit as long as the client's timeout serves only what is lost already (MSEC's and QQ's trap)",

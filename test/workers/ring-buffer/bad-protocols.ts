@@ -2,7 +2,8 @@
 import { READ, type Shape, SLEEPERS, signalOf, WRITE } from '../../../src/workers/ring-buffer/layout.js';
 import type { Memory } from '../../../src/workers/ring-buffer/memory.js';
 import { AGAIN, EMPTY, ReadSide, WriteSide } from '../../../src/workers/ring-buffer/protocol.js';
-import type { Model, Setup } from './model.js';
+import type { Model } from './model.js';
+import type { Setup } from './model-state.js';
 
 const BYTES = 2;
 

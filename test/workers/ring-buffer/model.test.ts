@@ -5,7 +5,8 @@
 import { seededRandom } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 import { claimThenRead, indexModulo, sleepWithoutLooking, slotSequence } from './bad-protocols.js';
-import { Model, type Search, type Setup } from './model.js';
+import { Model } from './model.js';
+import type { Search, Setup } from './model-state.js';
 
 const FULL = process.env.RING_MODEL === 'full';
 const MAX_STATES = FULL ? 16_000_000 : 1_000_000;
