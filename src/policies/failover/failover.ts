@@ -1,19 +1,20 @@
 /**
- * Two sites for one call: local first, remote once when local refuses, fails or times out, as far as a retry window
+ * Two sites for one call: local first, remote once when local refuses, fails or times out, as far as a retry budget
  * allows. When a call has timed out at both, all calls are refused for a while (frozen).
  * Source: the failover rules of QQ Music's high-availability article.
  */
 
-import { abortableOf, CallContext, type Context, callUser, derive, type Init } from '../../core/call/context.js';
-import { rejectSoon, untilAbort } from '../../core/call/promises.js';
+import { abortableOf, CallContext, type Context, derive, type Init } from '../../core/call/context.js';
+import { callFunction } from '../../core/call/function.js';
+import { rejectSoon } from '../../core/call/promises.js';
 import { isRejected, type Reason, RejectedError } from '../../core/errors.js';
 import { notify, type Observer } from '../../core/events.js';
 import { readCommon } from '../../core/options/common.js';
 import { invalid, OptionReader } from '../../core/options/validate.js';
-import { judge } from '../../core/pipeline/gate-step.js';
 import type { Result } from '../../core/pipeline/pipeline.js';
 import type { Classify, CommonOptions, Outcome, Verdict } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
+import { judge } from '../../core/verdict.js';
 import { type RetryBudget, readBudget } from '../retry-budget/budget.js';
 import { retryWindow } from '../retry-budget/retry-window.js';
 import { Freeze, type FreezeSettings } from './freeze.js';
@@ -27,15 +28,17 @@ export interface FailoverOptions<C extends Context, R> extends CommonOptions {
   local: Site<C, R>;
   /** Calls the far one; `ctx.attempt` is one higher. */
   remote: Site<C, R>;
-  /** What every call to remote asks for leave; several must all give it. @default retryWindow() */
+  /** The budget that has to allow each call to remote; several must all have room. `[]` = no limit. @default retryWindow() */
+  budget?: RetryBudget | readonly RetryBudget[];
+  /** The name of `budget` in 0.1.0; not together with it. @default none */
   window?: RetryBudget | readonly RetryBudget[];
   /** How long all calls are refused once a call has timed out at both sites, ms, ≥ 0; 0 = never. @default 5_000 */
   freezeMs?: number;
   /** How many calls in a row must have timed out at both sites for that; a whole number ≥ 1. @default 1 */
   freezeAfter?: number;
   /**
-   * Whether what local gave, an error or a value, calls for remote. Not asked after the caller's abort.
-   * @default what classify takes for no success
+   * Whether to call remote, given what local gave (an error or a value) and local's context. Not asked after the caller's abort.
+   * @default what classify takes for no success, and refusals
    */
   failoverOn?: (outcome: Outcome, ctx: C) => boolean;
 }
@@ -51,7 +54,7 @@ export interface FailoverSnapshot {
   calls: number;
   /** Those of them that went on to remote. */
   failovers: number;
-  /** Calls that should have, but got no leave of the window. */
+  /** Calls that should have, but the budget did not allow it. */
   refused: number;
 }
 
@@ -81,7 +84,8 @@ function readSite<C extends Context, R>(read: OptionReader, option: string): Sit
   return read.fn(option) ?? invalid(read.owner, option, 'a function', undefined, true);
 }
 
-interface Ended<R> {
+/** How a site's call ended, and what that says about the site. */
+interface AttemptResult<R> {
   outcome: { ok: true; value: R } | { ok: false; error: unknown };
   verdict: Verdict;
 }
@@ -93,7 +97,7 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
   readonly #classify: Classify | undefined;
   readonly #local: Site<C, R>;
   readonly #remote: Site<C, R>;
-  readonly #window: RetryBudget;
+  readonly #budget: RetryBudget;
   readonly #failoverOn: ((outcome: Outcome, ctx: C) => boolean) | undefined;
   readonly #counts = { calls: 0, failovers: 0, refused: 0 };
   readonly #freeze: Freeze;
@@ -107,7 +111,7 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     this.#classify = common.classify;
     this.#local = readSite(read, 'local');
     this.#remote = readSite(read, 'remote');
-    this.#window = readBudget(read, 'window', retryWindow({ clock: this.#clock }), this.#clock);
+    this.#budget = readBudget(read, retryWindow({ clock: this.#clock }), this.#clock, 'window');
     this.#freeze = new Freeze(readFreeze(read));
     this.#failoverOn = read.fn('failoverOn');
     read.done();
@@ -115,12 +119,13 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
 
   execute(init?: object): Promise<R> {
     try {
-      const ctx = CallContext.begin(this.#clock, this.#serve, init);
+      const call = { site: this.#local };
+      const ctx = CallContext.begin(this.#clock, (given: never) => call.site(given), init);
       const { startedAt, deadline } = ctx;
       const frozenMs = this.#freeze.leftMs(startedAt);
       if (frozenMs > 0) return this.#refuse('no_instance', startedAt, frozenMs);
       if (startedAt >= deadline) return this.#refuse('deadline_exceeded', startedAt, 0);
-      return callUser<R>(ctx);
+      return this.#serve(ctx as Context as C, call);
     } catch (error) {
       return rejectSoon(error);
     }
@@ -137,30 +142,29 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     );
   }
 
-  readonly #serve = async (ctx: C): Promise<R> => {
-    this.#window.onRequest(ctx.startedAt);
+  /** `call.site` is what a function call under the call's context calls: local, then remote. */
+  async #serve(ctx: C, call: { site: Site<C, R> }): Promise<R> {
+    this.#budget.onRequest(ctx.startedAt);
     this.#counts.calls++;
-    const local = await this.#call(this.#local, ctx);
-    if (local.verdict !== 'ignored') this.#window.onFirstDone?.(local.verdict === 'success');
-    const allowedAt = this.#wantsRemote(local, ctx) ? this.#askForRemote(ctx) : undefined;
+    const local = await this.#call(ctx);
+    if (local.verdict !== 'ignored') this.#budget.onFirstDone?.(local.verdict === 'success');
+    const allowedAt = this.#shouldFailOver(local, ctx) ? this.#askForRemote(ctx) : undefined;
     if (allowedAt === undefined) {
-      if (local.verdict === 'success') this.#freeze.thaw();
-      return settle(local);
+      if (local.verdict === 'success') this.#freeze.reset();
+      return settle(local, ctx);
     }
+    call.site = this.#remote;
     const remote = await this.#callRemote(ctx, allowedAt);
     this.#learn(local, remote, ctx);
     // The answer of a site that was called says more than the refusal of one that was not.
     const localStands = !remote.outcome.ok && (local.outcome.ok || isRejected(remote.outcome.error));
-    return settle(localStands ? local : remote);
-  };
+    return settle(localStands ? local : remote, ctx);
+  }
 
-  async #call(site: Site<C, R>, ctx: C): Promise<Ended<R>> {
-    let outcome: Ended<R>['outcome'];
+  async #call(ctx: C): Promise<AttemptResult<R>> {
+    let outcome: AttemptResult<R>['outcome'];
     try {
-      const abortable = abortableOf(ctx);
-      if (abortable?.aborted) throw abortable.reason;
-      const promise = Promise.resolve(site(ctx));
-      outcome = { ok: true, value: await (abortable === undefined ? promise : untilAbort(promise, abortable)) };
+      outcome = { ok: true, value: await callFunction<R>(ctx) };
     } catch (error) {
       outcome = { ok: false, error };
     }
@@ -168,19 +172,19 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     return { outcome, verdict };
   }
 
-  async #callRemote(ctx: C, allowedAt: number): Promise<Ended<R>> {
+  async #callRemote(ctx: C, allowedAt: number): Promise<AttemptResult<R>> {
     let good: boolean | undefined;
     try {
       const again = derive<Context>(ctx, { attempt: ctx.attempt + 1, startedAt: this.#clock.now() }) as C;
-      const remote = await this.#call(this.#remote, again);
+      const remote = await this.#call(again);
       if (remote.verdict !== 'ignored') good = remote.verdict === 'success';
       return remote;
     } finally {
-      this.#window.onRetryDone(good, allowedAt);
+      this.#budget.onRetryDone(good, allowedAt);
     }
   }
 
-  #wantsRemote({ outcome, verdict }: Ended<R>, ctx: C): boolean {
+  #shouldFailOver({ outcome, verdict }: AttemptResult<R>, ctx: C): boolean {
     if (abortableOf(ctx)?.aborted) return false;
     if (this.#failoverOn !== undefined) return this.#failoverOn(outcome, ctx);
     return verdict === 'ignored' ? !outcome.ok && isRejected(outcome.error) : verdict !== 'success';
@@ -191,7 +195,7 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     const at = this.#clock.now();
     // A broken clock must not start anything.
     if (!(at < ctx.deadline) || this.#freeze.leftMs(at) > 0) return undefined;
-    if (!this.#window.tryRetry(at)) {
+    if (!this.#budget.tryRetry(at)) {
       this.#counts.refused++;
       return undefined;
     }
@@ -200,11 +204,11 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     return at;
   }
 
-  #learn(local: Ended<R>, remote: Ended<R>, ctx: C): void {
-    // Of a refusal or an abort nothing is learnt.
+  #learn(local: AttemptResult<R>, remote: AttemptResult<R>, ctx: C): void {
+    // A refusal or an abort says nothing.
     if (local.verdict === 'ignored' || remote.verdict === 'ignored') return;
     if (local.verdict !== 'dropped' || remote.verdict !== 'dropped') {
-      this.#freeze.thaw();
+      this.#freeze.reset();
       return;
     }
     const at = this.#clock.now();
@@ -224,7 +228,7 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
     const freeze = readFreeze(read);
     read.done();
     this.#freeze.settings = freeze;
-    // One that goes on is shortened from now on, not from when it is next asked for.
+    // A freeze under way is shortened from now on, not from the next call on.
     this.#freeze.leftMs(this.#clock.now());
   }
 
@@ -233,17 +237,20 @@ class TwoSites<C extends Context, R> implements Failover<C, R> {
   }
 }
 
-function settle<R>({ outcome }: Ended<R>): R {
+/** As the site did, unless the caller has aborted meanwhile. */
+function settle<R>({ outcome }: AttemptResult<R>, ctx: Context): R {
+  const abortable = abortableOf(ctx);
+  if (abortable?.aborted) throw abortable.reason;
   if (outcome.ok) return outcome.value;
   throw outcome.error;
 }
 
 /**
- * Calls `local`, and `remote` once where local refused, failed or timed out: while the window allows it, before
+ * Calls `local`, and `remote` once where local refused, failed or timed out: while the budget allows it, before
  * `ctx.deadline`, and never after the caller's abort. If remote fails too, the caller gets remote's error, but what local
  * gave where remote refused, or where local has a value to give.
  *
- * Once a call has timed out at both sites, all calls are refused for `freezeMs`: the callee, or the way to it, is so
+ * Once a call has timed out at both sites, all calls are refused for `freezeMs`: the service, or the way to it, is so
  * overloaded that more calls do harm. The refusal's reason is `no_instance` and its `retryAfterMs` exact.
  *
  * `execute(init)` takes what a pipeline's does: `signal`, `deadline`, `key`, `tier`, and the own fields of a custom

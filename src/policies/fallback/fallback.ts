@@ -51,14 +51,14 @@ class FallbackPolicy<Need extends Context> implements Fallback<Need> {
 
   #answer<C extends Need, R>(error: unknown, ctx: C): Promise<R> {
     const abortable = abortableOf(ctx);
-    // Nobody waits for an answer any more: the caller has given up, or a time limit further out.
+    // The caller has given up, or an outer time limit: an answer would reach nobody.
     if (abortable?.aborted) throw error;
     if (this.#fallbackOn !== undefined && !this.#fallbackOn(error, ctx)) throw error;
     this.#fallbacks++;
     if (this.#observer !== undefined) {
       notify(this.#observer, { type: 'fallback', policy: this.name, at: ctx.clock.now() });
     }
-    // That the answer fits the call is what its writer has to see to: a policy cannot know what a call returns.
+    // A policy cannot know what a call returns: `fn` has to return what fits the call.
     const promise = callNext(ctx, async () => this.#fn(error, ctx) as R);
     return abortable === undefined ? promise : untilAbort(promise, abortable);
   }

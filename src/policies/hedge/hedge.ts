@@ -9,9 +9,9 @@ import { rejectSoon } from '../../core/call/promises.js';
 import { notify, type Observer } from '../../core/events.js';
 import { readCommon } from '../../core/options/common.js';
 import { invalid, OptionReader, optionalNumber } from '../../core/options/validate.js';
-import { judge } from '../../core/pipeline/gate-step.js';
 import type { Classify, CommonOptions, Next, Policy, Verdict } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
+import { judge } from '../../core/verdict.js';
 import { type RetryBudget, readBudget } from '../retry-budget/budget.js';
 import { ratioBudget } from '../retry-budget/ratio-budget.js';
 import { HedgedCall, type Hedging } from './hedged-call.js';
@@ -23,7 +23,7 @@ export interface HedgeOptions extends CommonOptions {
   afterMs?: number;
   /** The share of calls that is waited for, > 0, ≤ 0.999: with 0.95, the slowest 5 % of calls get a second attempt. @default none */
   percentile?: number;
-  /** What every second attempt asks for leave; several must all give it. @default ratioBudget({ ratio: 0.1, minRetriesPerSecond: 1 }) */
+  /** The budget that has to allow each second attempt; several must all have room. @default ratioBudget({ ratio: 0.1, minRetriesPerSecond: 1 }) */
   budget?: RetryBudget | readonly RetryBudget[];
 }
 
@@ -39,7 +39,7 @@ export interface HedgeSnapshot {
   hedges: number;
   /** Those of them that answered first. */
   won: number;
-  /** Calls that were late, but got no leave of the budget. */
+  /** Calls that were late, but for which the budget did not allow a second attempt. */
   refused: number;
 }
 
@@ -91,7 +91,7 @@ class HedgePolicy implements Hedge, Hedging {
     this.#observer = common.observer;
     this.#classify = common.classify;
     const { clock } = common;
-    this.#budget = readBudget(read, 'budget', ratioBudget({ ratio: 0.1, minRetriesPerSecond: 1, clock }), clock);
+    this.#budget = readBudget(read, ratioBudget({ ratio: 0.1, minRetriesPerSecond: 1, clock }), clock);
     this.#settings = done() ?? invalid('hedge', 'afterMs', 'given, or else percentile', undefined);
     this.#measure();
   }
@@ -100,7 +100,8 @@ class HedgePolicy implements Hedge, Hedging {
     const outer = abortableOf(ctx);
     if (outer?.aborted) return rejectSoon(outer.reason);
     return new Promise<R>((resolve, reject) => {
-      new HedgedCall(this, ctx, next, resolve, reject).start(outer);
+      const call = new HedgedCall(this, ctx, next as unknown as Next<Context, unknown>, resolve as never, reject);
+      call.start(outer);
     });
   }
 
@@ -126,14 +127,14 @@ class HedgePolicy implements Hedge, Hedging {
 
   firstEnded(verdict: Verdict, ctx: Context): void {
     if (verdict === 'success') this.#record(ctx, 0);
-    // It would have taken longer: no response time, but a slow one.
+    // A time-out: the true response time is not known, but it is at least this long.
     else if (verdict === 'dropped') this.firstGivenUp(ctx);
     if (verdict !== 'ignored') this.#budget.onFirstDone?.(verdict === 'success');
   }
 
   /**
-   * The first attempt was given up. Left out, the slow ones would be missing and the delay would shrink call by call; one
-   * that was given up early says nothing.
+   * Counts the time that it had, unless it was given up early. Without them the slow calls would be missing, and the delay
+   * would shrink call by call.
    */
   firstGivenUp(ctx: Context): void {
     this.#record(ctx, this.#times?.quantile(this.#settings.percentile) ?? 0);
@@ -181,10 +182,11 @@ class HedgePolicy implements Hedge, Hedging {
 /**
  * Starts a second attempt of a call whose first is late, takes the first answer, and aborts the other by its
  * `ctx.signal`. A first attempt that fails before is not hedged; once both are under way, a failure waits for the other.
- * If both fail the caller gets what the first gave, or the second where the first was refused by a policy further in.
+ * If both fail the caller gets what the first gave, or the second where the first was refused by an inner policy.
  *
- * The second attempt has `ctx.attempt` one higher. It asks the budget, and never starts at or after `ctx.deadline`. What
- * `classify` calls a failure is no answer, also where it is a value.
+ * The second attempt has `ctx.attempt` one higher. The budget has to allow it, and it never starts at or after
+ * `ctx.deadline`. What `classify` calls a failure is no answer, also where it is a value. The caller is told when the
+ * aborted attempt has settled, or after a few microtasks.
  *
  * Only for functions that may be run twice at once.
  *

@@ -1,5 +1,6 @@
 import { type Abortable, AbortScope } from '../../core/call/abort.js';
-import { type Context, derive, deriveAbortable } from '../../core/call/context.js';
+import { type Context, derive, deriveAbortable, openBodyOf } from '../../core/call/context.js';
+import { followAbort } from '../../core/call/follow.js';
 import { afterMicrotasks, callNext } from '../../core/call/promises.js';
 import { isRejected } from '../../core/errors.js';
 import type { Next, Verdict } from '../../core/policy.js';
@@ -159,18 +160,17 @@ export class HedgedCall {
   }
 
   #endAs(attempt: Attempt): void {
-    this.#end(attempt.result as AttemptResult, attempt.scope, answeredFirst);
+    this.#end(attempt.result as AttemptResult, attempt, answeredFirst);
   }
 
   /** Settles the outcome and aborts the attempts under way; the caller is told once they have settled. */
-  #end(result: AttemptResult, answered: AbortScope | undefined, reasonOf: () => unknown): void {
+  #end(result: AttemptResult, decided: Attempt | undefined, reasonOf: () => unknown): void {
     if (!this.#pending) return;
     this.#pending = false;
     const outer = this.#outer;
     this.#ctx.clock.clearTimer(this.#timer);
     outer?.remove(this.#giveUp);
-    // FOLLOW-ABORT
-    void answered;
+    if (decided !== undefined && outer !== undefined && result.ok) keepLinked(decided, outer, result.value);
     const underWay = [this.#first, this.#second].filter((attempt) => attempt?.ended === false) as Attempt[];
     if (underWay.length === 0) {
       this.#tell(result);
@@ -203,6 +203,21 @@ export class HedgedCall {
 }
 
 const answeredFirst = (): unknown => new DOMException('another attempt of the call answered first', 'AbortError');
+
+/** What is read of an answer still aborts with the caller: a body for as long as it is open, else a signal weakly. */
+function keepLinked({ ctx, scope }: Attempt, outer: Abortable, value: unknown): void {
+  const body = openBodyOf(ctx as Context);
+  if (body === undefined) {
+    followAbort(outer, scope as AbortScope, value);
+    return;
+  }
+  const abort = (): void => scope?.abort(outer.reason);
+  outer.add(abort);
+  body.listeners.push(() => {
+    outer.remove(abort);
+    followAbort(outer, scope as AbortScope, value);
+  });
+}
 
 /** A function of its own, so that the two closures hold nothing but the attempt. */
 function settleWith(attempt: Attempt, promise: Promise<unknown>): void {

@@ -2,25 +2,25 @@ import { hasMethods, invalid, type OptionReader, objectWith } from '../../core/o
 import { type Clock, sameClock } from '../../core/time/clock.js';
 
 /**
- * Says whether one more try may be sent. A budget is shared: one object can serve many policies and pipelines, and each
- * tells it of its own calls. Three methods are enough for one of your own; {@link RetryBudget.canRetry} is wanted where it
+ * Says whether one more retry may be sent. A budget may be shared: many policies and pipelines can ask one object, and each
+ * reports its own calls to it. Three methods are enough for a custom budget; {@link RetryBudget.canRetry} is needed where it
  * stands in a list.
  */
 export interface RetryBudget {
   /** The clock it lives by, if it has one: the same as that of the policies that ask it. */
   readonly clock?: Clock | undefined;
-  /** A call begins. Called once a call, before its first try. `now`, clock ms, spares it from reading the clock. */
+  /** A call begins. Called once a call, before its first try. `now`, clock ms, saves it from reading the clock. */
   onRequest(now?: number): void;
-  /** The first try of a call has ended; calls that tell nothing of the callee (a refusal of ours, an abort) say nothing. */
+  /** The first try of a call has ended. Not called where that says nothing about the downstream (a refusal, an abort). */
   onFirstDone?(ok: boolean): void;
-  /** Whether `tryRetry` would give leave now. Takes nothing. */
+  /** Whether `tryRetry` would allow a retry now. Takes nothing. */
   canRetry?(now?: number): boolean;
-  /** Takes leave for one retry; `false` = none left. Each `true` is answered by one `onRetryDone`. */
+  /** Takes one retry from the budget; `false` = the budget does not allow it. Each `true` is answered by one `onRetryDone`. */
   tryRetry(now?: number): boolean;
   /**
    * A retry that was allowed has ended.
    *
-   * @param ok undefined = it was never sent, or tells nothing of the callee
+   * @param ok undefined = it was never sent, or says nothing about the downstream
    * @param allowedAt the `now` that `tryRetry` was given
    */
   onRetryDone(ok: boolean | undefined, allowedAt?: number): void;
@@ -46,7 +46,7 @@ class AllBudgets implements RetryBudget {
     return this.#budgets.every((budget) => budget.canRetry?.(now) ?? true);
   }
 
-  /** All are asked before any is taken from. One may think otherwise then, or throw: the others are told. */
+  /** Asks all before it takes from any. One may still refuse, or throw: those taken from before it are told. */
   tryRetry(now?: number): boolean {
     if (!this.canRetry(now)) return false;
     const budgets = this.#budgets;
@@ -67,13 +67,19 @@ class AllBudgets implements RetryBudget {
 const METHODS = ['onRequest', 'tryRetry', 'onRetryDone'] as const;
 
 /**
- * Reads an option that is a budget, or a list of them that must all have room.
+ * Reads the option `budget`: one, or a list of them that must all have room. `alias` is an older name of the option.
  *
- * @throws TypeError for what is no budget, for one with another clock than `clock`, and for a list in which more than one
- * has no `canRetry`.
+ * @throws TypeError for what is no budget, for one with another clock than `clock`, for a list in which more than one has
+ * no `canRetry`, and where `budget` and `alias` are both given.
  */
-export function readBudget(read: OptionReader, option: string, byDefault: RetryBudget, clock: Clock): RetryBudget {
-  const given = read.whatever(option, byDefault);
+export function readBudget(read: OptionReader, byDefault: RetryBudget, clock: Clock, alias?: string): RetryBudget {
+  const older = alias === undefined ? undefined : read.whatever(alias);
+  const current = read.whatever('budget');
+  if (older !== undefined && current !== undefined) {
+    throw new TypeError(`${read.owner}: budget and ${alias} are two names of one option, got both`);
+  }
+  const option = older === undefined ? 'budget' : (alias as string);
+  const given = current !== undefined ? current : older !== undefined ? older : byDefault;
   const budgets = (Array.isArray(given) ? Array.from(given) : [given]) as RetryBudget[];
   if (!budgets.every((budget) => hasMethods(budget, METHODS))) {
     invalid(read.owner, option, `${objectWith(METHODS)}, or an array of such`, given, true);
@@ -88,6 +94,6 @@ export function readBudget(read: OptionReader, option: string, byDefault: RetryB
       `${read.owner}: of the budgets in ${option} all but one must have canRetry, got ${silent.length} without`,
     );
   }
-  // It is asked first, since what it says is not known beforehand.
+  // The one without is asked first: only `tryRetry` tells what it says, and that takes from it.
   return new AllBudgets([...silent, ...budgets.filter((budget) => budget.canRetry !== undefined)]);
 }

@@ -17,9 +17,9 @@ export interface RatioBudgetOptions {
   ratio?: number;
   /** Retries a second that are allowed however few the requests; ≥ 0. @default 10 */
   minRetriesPerSecond?: number;
-  /** How long a request counts, ms; > 0. `minRetriesPerSecond` may be used up at once for so long. @default 10_000 */
+  /** How long a request counts, ms; > 0. What `minRetriesPerSecond` allows in that time may be used at once. @default 10_000 */
   ttlMs?: number;
-  /** The same as that of the policies that ask it. @default systemClock */
+  /** The same clock as that of the policies that ask it. @default systemClock */
   clock?: Clock;
 }
 
@@ -92,7 +92,7 @@ class Ratio implements RatioBudget {
 
 /**
  * A {@link RetryBudget} that allows a share of the requests to be retried, and some a second in any case: Finagle's and
- * Linkerd's. At 100 requests a second all of which fail, the default lets 1.3 times as many tries through; at 10,000, 1.2.
+ * Linkerd's. At 100 requests a second all of which fail, the default allows 1.3 tries a request; at 10,000, 1.2.
  *
  * @throws TypeError or RangeError for a bad option.
  */

@@ -1,6 +1,6 @@
 /**
- * A retry budget that probes how many retries the callee bears, and backs off when they fail. Once a period, with f the
- * window, g the retries sent, s the share of the answers to retries that were good, t the requests:
+ * A retry budget that probes how many retries the downstream can take, and backs off when they fail. Once a period, with f
+ * the window, g the retries sent, s the share of the answers to retries that were good, t the requests:
  *
  *     s ≥ successRatio, g ≥ ⌊f⌋   f ← f + max(min(growthRatio · t, f), 1)
  *     s ≥ successRatio, g < ⌊f⌋   f stays; also where no retry was answered
@@ -27,7 +27,7 @@ export interface RetryWindowOptions {
   backoff?: 'halve' | 'reset';
   /** Name in events. @default 'retryWindow' */
   name?: string;
-  /** The same as that of the policies that ask it. @default systemClock */
+  /** The same clock as that of the policies that ask it. @default systemClock */
   clock?: Clock;
   /** Told of growth and back-off. */
   observer?: Observer;
@@ -73,11 +73,11 @@ class ProbingWindow implements RetryWindow {
   readonly #observer: Observer | undefined;
   #window = 1;
   #current = new Period(-Infinity);
-  /** The periods with retries to be answered, oldest first, and the current one. */
+  /** The periods with unanswered retries, oldest first, and the current one. */
   #open: Period[] = [];
-  /** A period that used up the window: once all its retries are answered, they say whether it may grow. */
+  /** A period that used up the window: once all its retries are answered, they decide whether the window may grow. */
   #probe: Period | undefined;
-  /** Answers that have come in this period, to retries of whatever period. */
+  /** Answers that came in this period, to retries of any period. */
   #good = 0;
   #bad = 0;
 
@@ -132,21 +132,21 @@ class ProbingWindow implements RetryWindow {
     return { window: this.#window, used, successRatio: Number.isNaN(share) ? 1 : share };
   }
 
-  /** The one that a retry allowed at `at` is of; where that says nothing, the first sent is taken to be the first answered. */
+  /** The period of a retry allowed at `at`; where that is not known, the first sent counts as the first answered. */
   #periodOf(at = NaN): Period {
     const waiting = this.#open.filter((period) => period.pending > 0);
     const number = Math.floor(at / this.#periodMs);
-    // None waits where there are more answers than retries.
+    // There is none where more answers than retries are reported.
     return waiting.find((period) => period.number === number) ?? waiting[0] ?? new Period(NaN);
   }
 
   #advance(now: number): void {
     const number = Math.floor(now / this.#periodMs);
-    // Not so for a clock that went back, or is none.
+    // Ignore a clock that steps back or returns NaN.
     if (number > this.#current.number) this.#close(number, now);
   }
 
-  /** The period may have ended long ago: those after it had no retries, and hold. */
+  /** The period may have ended long ago: those after it had no retries, and change nothing. */
   #close(next: number, now: number): void {
     const closed = this.#current;
     const share = shareOfGood(this.#good, this.#bad);
@@ -178,7 +178,7 @@ class ProbingWindow implements RetryWindow {
   }
 
   #backOff(now: number): void {
-    // It says what the larger window did.
+    // Its answers are about the larger window.
     this.#probe = undefined;
     this.#change(this.#backoff === 'halve' ? Math.max(1, this.#window / 2) : 1, 'backed_off', now);
   }
@@ -199,7 +199,7 @@ const shareOfGood = (good: number, bad: number): number => good / (good + bad);
  * they fail. One can be shared by many policies and pipelines; several can be combined in a list.
  *
  * In an outage it allows one retry a period, once it has shrunk. It grows when all retries of a period that used it up
- * have been answered, however late, so that it never gets further than one step beyond what the callee bears.
+ * have been answered, however late, so that it never gets further than one step beyond what the downstream can take.
  *
  * @throws TypeError or RangeError for a bad option.
  */

@@ -11,10 +11,10 @@ import { notify, type Observer } from '../../core/events.js';
 import type { Random } from '../../core/numbers/random.js';
 import { readCommon } from '../../core/options/common.js';
 import { checkNumber, OptionReader } from '../../core/options/validate.js';
-import { judge } from '../../core/pipeline/gate-step.js';
-import { Stage } from '../../core/pipeline/outcome-hook.js';
+import { OutcomeHook } from '../../core/pipeline/outcome-hook.js';
 import type { Classify, CommonOptions, Next, Policy, Verdict } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
+import { judge } from '../../core/verdict.js';
 import { type RetryBudget, readBudget } from '../retry-budget/budget.js';
 import { ratioBudget } from '../retry-budget/ratio-budget.js';
 import { type Backoff, exponentialBackoff } from './backoff.js';
@@ -26,22 +26,29 @@ export interface RetryOptions extends CommonOptions {
   /** Tries after the first; a whole number ≥ 0. @default 1 */
   maxRetries?: number;
   /**
-   * The budget that each retry needs leave of; several must all have room. `[]` = none, and an outage is multiplied.
+   * The budget that has to allow each retry; several must all have room. `[]` = no limit, and an outage is multiplied.
    * @default ratioBudget()
    */
+  budget?: RetryBudget | readonly RetryBudget[];
+  /** The name of `budget` in 0.1.0; not together with it. @default none */
   window?: RetryBudget | readonly RetryBudget[];
   /** The wait before a retry. @default exponentialBackoff() */
   backoff?: Backoff;
-  /** Longest wait before a retry, also where the callee asks for a longer one, ms; ≥ 0. @default 10_000 */
+  /**
+   * Longest wait before a retry, ms; ≥ 0. A longer `backoff` is cut to it. Where the downstream asks for a longer wait, the
+   * call is given up at once.
+   * @default 30_000
+   */
   maxDelayMs?: number;
   /**
-   * Whether what a try threw may be tried again. Not asked after the caller's abort, nor where `classify` says `success`,
-   * or `ignored` of what is no refusal.
+   * Whether what a try threw may be tried again; `ctx` is that of the try, with its `attempt`. Not asked after the caller's
+   * abort, nor where `classify` says `success`, or `ignored` of what is no refusal.
    * @default defaultRetryOn
    */
   retryOn?: (error: unknown, ctx: Context) => boolean;
   /**
-   * The wait that an error, or an answer that `classify` takes for a failure, asks for, ms; undefined = none.
+   * The wait that an error, or an answer that `classify` takes for a failure, asks for, ms; undefined = none, `Infinity` =
+   * never try again.
    * @default retryAfterOf
    */
   retryAfter?: (result: unknown) => number | undefined;
@@ -65,13 +72,13 @@ export interface Retry extends Policy {
   snapshot(): RetrySnapshot;
 }
 
-/** Refusals of gates that have room again in a moment; the others stay, or another try would do harm. */
+/** Refusals by gates that soon have room again; the others stay, or another try would do harm. */
 const PASSING: readonly Reason[] = ['rate_limited', 'concurrency_limited'];
 
-/** Anything but a refusal; of refusals those by a rate or concurrency limit. For a `retryOn` that only adds to it. */
+/** Anything but a refusal; of refusals, those by a rate or concurrency limit. For a `retryOn` that only adds to it. */
 export const defaultRetryOn = (error: unknown): boolean => !isRejected(error) || PASSING.includes(error.reason);
 
-/** Ends at once when the caller gives up, with what it aborted with. */
+/** Rejects at once with the abort's reason when the caller gives up. */
 function sleep(clock: Clock, ms: number, abortable: Abortable | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
@@ -91,23 +98,28 @@ type Limits = Required<RetryUpdate>;
 
 const readLimits = (read: OptionReader): Limits => ({
   maxRetries: read.number('maxRetries', 1, { min: 0, integer: true }),
-  maxDelayMs: read.number('maxDelayMs', 10_000, { min: 0 }),
+  maxDelayMs: read.number('maxDelayMs', 30_000, { min: 0 }),
 });
 
-/** How a try ended, and what that says of the callee. */
-interface Ended {
+/** A wait that the downstream asks for is spread over this share of it: callers that were told the same come back apart. */
+const SPREAD = 0.25;
+
+/** How a try ended, and what that says about the downstream. */
+interface AttemptResult {
+  /** The context of the try. */
+  ctx: Context;
   ok: boolean;
   /** The value or the error. */
   result: unknown;
   verdict: Verdict;
 }
 
-class BudgetedRetry extends Stage implements Retry {
+class BudgetedRetry extends OutcomeHook implements Retry {
   readonly name: string;
   readonly clock: Clock;
   readonly #budget: RetryBudget;
-  /** None by default: nobody looks at what went well. */
-  readonly succeed: Stage['succeed'];
+  /** None by default, where nothing depends on a success. */
+  readonly succeed: OutcomeHook['succeed'];
   readonly #random: Random;
   readonly #observer: Observer | undefined;
   readonly #classify: Classify | undefined;
@@ -128,7 +140,7 @@ class BudgetedRetry extends Stage implements Retry {
     this.#observer = common.observer;
     this.#classify = common.classify;
     this.#limits = readLimits(read);
-    this.#budget = readBudget(read, 'window', ratioBudget({ clock: this.clock }), this.clock);
+    this.#budget = readBudget(read, ratioBudget({ clock: this.clock }), this.clock, 'window');
     this.#backoff = read.fn('backoff') ?? exponentialBackoff();
     this.#retryOn = read.fn('retryOn') ?? defaultRetryOn;
     this.#retryAfter = read.fn('retryAfter') ?? retryAfterOf;
@@ -150,22 +162,22 @@ class BudgetedRetry extends Stage implements Retry {
     const verdict = judge(this.#classify, ok, result, ctx);
     if (verdict !== 'ignored') this.#budget.onFirstDone?.(verdict === 'success');
     if (ok && verdict === 'success') return result;
-    return this.#tryAgain(ctx, next, { ok, result, verdict });
+    return this.#tryAgain(ctx, next, { ctx, ok, result, verdict });
   }
 
-  async #tryAgain(ctx: Context, next: Next<Context, unknown>, first: Ended): Promise<unknown> {
+  async #tryAgain(ctx: Context, next: Next<Context, unknown>, first: AttemptResult): Promise<unknown> {
     let last = first;
     const errors: unknown[] = [];
     let delayMs = 0;
     try {
-      for (let retry = 1; this.#wanted(last, retry, ctx); retry++) {
+      for (let retry = 1; this.#shouldRetry(last, retry); retry++) {
         const backoffMs = this.#backoff(retry, delayMs, this.#random);
         delayMs = checkNumber(this.name, 'the wait that backoff gives', backoffMs, { min: 0, infinite: true });
-        // NaN, as of a header that is not there, asks for nothing.
-        const waitMs = Math.min(this.#limits.maxDelayMs, Math.max(delayMs, this.#retryAfter(last.result) || 0));
-        const attempt = ctx.attempt + retry;
         const at = this.clock.now();
-        if (!this.#allowed(ctx, attempt, waitMs, at)) break;
+        const waitMs = this.#waitMs(delayMs, last.result, ctx.deadline - at);
+        const attempt = ctx.attempt + retry;
+        // False for a broken clock as well: it must not start anything.
+        if (!(at + waitMs < ctx.deadline) || !this.#allowed(attempt, waitMs, at)) break;
         const ended = await this.#retry(ctx, next, attempt, waitMs, at);
         if (ended === undefined) break;
         errors.push(last.result);
@@ -179,25 +191,35 @@ class BudgetedRetry extends Stage implements Retry {
   }
 
   /** Whether another try may help. */
-  #wanted({ ok, result, verdict }: Ended, retry: number, ctx: Context): boolean {
+  #shouldRetry({ ctx, ok, result, verdict }: AttemptResult, retry: number): boolean {
     if (verdict === 'success' || retry > this.#limits.maxRetries || abortableOf(ctx)?.aborted) return false;
     if (verdict === 'ignored' && (ok || !isRejected(result))) return false;
     return ok || this.#retryOn(result, ctx);
   }
 
-  /** Whether there is time and leave for it; the leave is taken then. */
-  #allowed({ deadline }: Context, attempt: number, waitMs: number, at: number): boolean {
-    // A broken clock must not start anything.
-    if (!(at + waitMs < deadline)) return false;
+  /**
+   * Never less than what `result` asks for: Infinity where that is more than `maxDelayMs`. The spread is added to it, since
+   * a random part of it would be too early, and leaves half of `leftMs`, the time to the deadline, to the try.
+   */
+  #waitMs(backoffMs: number, result: unknown, leftMs: number): number {
+    const { maxDelayMs } = this.#limits;
+    const ownMs = Math.min(maxDelayMs, backoffMs);
+    const askedMs = this.#retryAfter(result);
+    // NaN, as of a header that is not there, asks for nothing.
+    if (askedMs === undefined || !(askedMs > 0)) return ownMs;
+    if (askedMs > maxDelayMs || askedMs >= leftMs) return Infinity;
+    return Math.max(ownMs, askedMs + this.#random() * Math.min(askedMs * SPREAD, (leftMs - askedMs) / 2));
+  }
+
+  /** Whether the budget allows it; it is taken from the budget then. */
+  #allowed(attempt: number, delayMs: number, at: number): boolean {
     const allowed = this.#budget.tryRetry(at);
     if (!allowed) this.#exhausted++;
     if (this.#observer !== undefined) {
       const policy = this.name;
       notify(
         this.#observer,
-        allowed
-          ? { type: 'retry', policy, at, attempt, delayMs: waitMs }
-          : { type: 'retry_exhausted', policy, at, attempt },
+        allowed ? { type: 'retry', policy, at, attempt, delayMs } : { type: 'retry_exhausted', policy, at, attempt },
       );
     }
     return allowed;
@@ -210,7 +232,7 @@ class BudgetedRetry extends Stage implements Retry {
     attempt: number,
     waitMs: number,
     allowedAt: number,
-  ): Promise<Ended | undefined> {
+  ): Promise<AttemptResult | undefined> {
     let good: boolean | undefined;
     try {
       const abortable = abortableOf(ctx);
@@ -232,8 +254,8 @@ class BudgetedRetry extends Stage implements Retry {
     }
   }
 
-  #ended(ctx: Context, ok: boolean, result: unknown): Ended {
-    return { ok, result, verdict: judge(this.#classify, ok, result, ctx) };
+  #ended(ctx: Context, ok: boolean, result: unknown): AttemptResult {
+    return { ctx, ok, result, verdict: judge(this.#classify, ok, result, ctx) };
   }
 
   update(options: Partial<RetryUpdate>): void {
@@ -250,12 +272,12 @@ class BudgetedRetry extends Stage implements Retry {
 
 /**
  * Tries a call again that has failed, or timed out, up to `maxRetries` times, with a wait before each. A time-out does not
- * say whether the callee did the work: put it around what may be done twice. Each try goes through all that
- * stands further in; `ctx.attempt` tells which it is. The error of the last one is thrown as it is;
- * `earlierErrors` has those before.
+ * say whether the downstream did the work: put it around what may be done twice. Each try goes through all inner policies;
+ * `ctx.attempt` tells which it is. The error of the last one is thrown as it is; `earlierErrors` has those before.
  *
- * No try begins after `ctx.deadline`, and the caller's abort ends a wait at once. The wait is that of `backoff`, or what
- * the callee asks for by `retryAfterMs` or `Retry-After` where that is longer, but `maxDelayMs` at most.
+ * No try begins after `ctx.deadline`, and the caller's abort ends a wait at once. The wait is that of `backoff`, at most
+ * `maxDelayMs`, or what the downstream asks for by `retryAfterMs` or `Retry-After`, and up to a quarter more, where that is
+ * longer. If it asks for more than `maxDelayMs`, or for a time past the deadline, the call is given up at once.
  *
  * @throws TypeError or RangeError for a bad option.
  */
