@@ -1,4 +1,5 @@
 /** Line charts as SVG that follow the reader's light or dark mode: panels one below the other, over one x axis. */
+import { powerOfTen } from '../../elementary.js';
 
 const WIDTH = 760;
 const LEFT = 64;
@@ -226,7 +227,7 @@ const round = (value: number): number => Math.round(value * 10) / 10;
 export function niceTicks(most: number, count = 4): number[] {
   if (!(most > 0 && most < Infinity)) return [0, 1];
   const raw = most / count;
-  const power = 10 ** Math.floor(Math.log10(raw));
+  const power = powerOfTen(raw);
   const step = ([1, 2, 2.5, 5].find((digit) => digit * power >= raw) ?? 10) * power;
   const ticks = Math.ceil(most / step - 1e-9);
   // Rounded: 3 · 0.1 is not 0.3.

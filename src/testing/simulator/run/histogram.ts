@@ -1,12 +1,11 @@
+import { log2 } from '../../elementary.js';
+
 /** Buckets a doubling: what is read off is within 1 / (2 · 16) of a doubling of the truth, 2.2 %. */
 const PER_OCTAVE = 16;
 /** Times below it are one bucket, ms. */
 const LEAST_MS = 0.01;
 
-/**
- * 2^(1/16), and the middle of a bucket below its upper end. By roots, which every engine rounds alike: `**` it does not, and a
- * report has to be the same on all.
- */
+/** 2^(1/16), and the middle of a bucket below its upper end. By roots, which every engine rounds alike. */
 const STEP = Math.sqrt(Math.sqrt(Math.sqrt(Math.SQRT2)));
 const HALF_STEP_DOWN = 1 / Math.sqrt(STEP);
 
@@ -30,7 +29,7 @@ export class Histogram {
   }
 
   add(ms: number): void {
-    const bucket = ms <= LEAST_MS ? 0 : Math.ceil(Math.log2(ms / LEAST_MS) * PER_OCTAVE);
+    const bucket = ms <= LEAST_MS ? 0 : Math.ceil(log2(ms / LEAST_MS) * PER_OCTAVE);
     while (this.#counts.length <= bucket) this.#counts.push(0);
     this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
     this.#count++;

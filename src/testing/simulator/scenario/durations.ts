@@ -1,5 +1,6 @@
 import type { Random } from '../../../core/numbers/random.js';
 import { checkNumber, invalid, OptionReader } from '../../../core/options/validate.js';
+import { cosOfTurns, exp, log } from '../../elementary.js';
 import type { CallInfo } from './scenario.js';
 
 /** Draws a time, ms. */
@@ -8,10 +9,10 @@ export type Draw = (call: CallInfo, random: Random) => number;
 /** Of the standard normal distribution. */
 const QUANTILE_99 = 2.3263478740408408;
 
-const exponential = (random: Random): number => -Math.log(1 - random());
+const exponential = (random: Random): number => -log(1 - random());
 
 /** By Box and Muller, of which one of the two numbers is thrown away: no state to carry. */
-const normal = (random: Random): number => Math.sqrt(2 * exponential(random)) * Math.cos(2 * Math.PI * random());
+const normal = (random: Random): number => Math.sqrt(2 * exponential(random)) * cosOfTurns(random());
 
 /** Calls until the next arrival, on average 1, as of many independent users. */
 export const poissonGap = exponential;
@@ -56,6 +57,6 @@ function readDistribution(
   const medianMs = read.number('medianMs', undefined, { above: 0 });
   const p99Ms = read.number('p99Ms', undefined, { above: 0 });
   if (p99Ms < medianMs) invalid(owner, 'p99Ms', `≥ medianMs, which is ${medianMs}`, p99Ms);
-  const sigma = Math.log(p99Ms / medianMs) / QUANTILE_99;
-  return (_, random) => medianMs * Math.exp(sigma * normal(random));
+  const sigma = log(p99Ms / medianMs) / QUANTILE_99;
+  return (_, random) => medianMs * exp(sigma * normal(random));
 }

@@ -1,5 +1,6 @@
 /** Reads a scenario: every field once, checked, never kept. A wrong one gets an error that names it. */
 import { invalid } from '../../../core/options/validate.js';
+import { powerOfTen } from '../../elementary.js';
 import { Fields } from './fields.js';
 import type { Plan } from './plan.js';
 import { readLoad } from './read-load.js';
@@ -36,6 +37,6 @@ export function readScenario(scenario: Scenario): Plan {
 
 /** 1, 2 or 5 × 10ⁿ ms, so that 50 to 125 of them make `durationMs`. */
 function niceInterval(durationMs: number): number {
-  const power = 10 ** Math.floor(Math.log10(durationMs / 50));
+  const power = powerOfTen(durationMs / 50);
   return ([5, 2, 1].find((digit) => digit * power <= durationMs / 50) ?? 1) * power;
 }
