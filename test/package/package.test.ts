@@ -19,6 +19,7 @@ const CORE = [
   'defaultClassify',
   'derive',
   'deriveAbortable',
+  'hostClock',
   'isRejected',
   'isTimeout',
   'keyed',

@@ -106,7 +106,7 @@ export interface HostClockOptions {
  * @example
  * ```ts
  * const clock = hostClock({ keepAlive: false });
- * const telemetry = pipeline(retry({ clock }), timeout({ timeoutMs: 5_000, clock }));
+ * const telemetry = pipeline(retry({ clock }), dynamicTimeout({ limitMs: 1_000, maxMs: 5_000, clock }));
  * ```
  * @throws TypeError for a bad option.
  */

@@ -1,4 +1,5 @@
 import type { Clock, TimerHandle } from '../../core/time/clock.js';
+import { timerAt } from '../../core/time/timers.js';
 import type { Instance } from './instance.js';
 
 /** Resolves when `instance` is well; rejects, or resolves with `false`, when it is not. Heed the signal. */
@@ -29,7 +30,7 @@ export class OwnProbes<T> {
   /** Probes the instance after each interval until it is stopped. */
   start(instance: Instance<T>): void {
     if (this.#stops.has(instance)) return;
-    const timer: TimerHandle = this.#clock.setTimer(() => this.#run(instance), this.#intervalMs());
+    const timer = this.#timerIn(this.#intervalMs(), () => this.#run(instance));
     this.#stops.set(instance, () => this.#clock.clearTimer(timer));
   }
 
@@ -41,6 +42,11 @@ export class OwnProbes<T> {
 
   close(): void {
     for (const instance of [...this.#stops.keys()]) this.stop(instance);
+  }
+
+  /** No caller waits for a probe. */
+  #timerIn(ms: number, fn: () => void): TimerHandle {
+    return timerAt(this.#clock, fn, this.#clock.now() + ms, false);
   }
 
   #run(instance: Instance<T>): void {
@@ -60,11 +66,11 @@ export class OwnProbes<T> {
       this.start(instance);
       this.#onProbed(instance, ok, error);
     };
-    const timer = this.#clock.setTimer(() => {
+    const timer = this.#timerIn(intervalMs, () => {
       const reason = timedOut(intervalMs);
       finish(false, reason);
       controller.abort(reason);
-    }, intervalMs);
+    });
     this.#stops.set(instance, () => {
       end();
       controller.abort();

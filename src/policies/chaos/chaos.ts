@@ -219,6 +219,7 @@ class Experiment implements Chaos {
         if (this.#endedBy === undefined) this.#await();
       },
       Math.min(this.#checkMs, leftMs),
+      { keepAlive: false },
     );
   }
 

@@ -1,6 +1,7 @@
 import { SignalScope } from '../../core/call/abort.js';
 import { TimeoutError } from '../../core/errors.js';
 import type { Clock, TimerHandle } from '../../core/time/clock.js';
+import { timerAt } from '../../core/time/timers.js';
 import type { Entry } from './ledger.js';
 
 /** What becomes of a call that was accepted. */
@@ -71,7 +72,8 @@ export class Call implements Entry {
       this.#scope = SignalScope.of(signal);
       this.#scope.add(this.#giveUp);
     }
-    if (timeoutMs < Infinity) this.#timer = this.#owner.clock.setTimer(() => this.timeOut(), timeoutMs);
+    if (timeoutMs === Infinity) return;
+    this.#timer = timerAt(this.#owner.clock, () => this.timeOut(), this.acceptedAt + timeoutMs);
   }
 
   answer(bytes: Uint8Array): void {

@@ -2,7 +2,7 @@ import { rejectSoon } from '../../core/call/promises.js';
 import { type Reason, RejectedError } from '../../core/errors.js';
 import { notify, type Observer, type ResilienceEvent } from '../../core/events.js';
 import type { Clock, TimerHandle } from '../../core/time/clock.js';
-import { HostHold } from '../../core/time/timers.js';
+import { HostHold, timerAt } from '../../core/time/timers.js';
 import { createRing, type RingWriter, ringWriter } from '../ring-buffer/index.js';
 import { Call, type CallOwner, type Outcome } from './call.js';
 import { MessageLostError } from './errors.js';
@@ -222,7 +222,8 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
 
   #lookSoon(): void {
     this.clock.clearTimer(this.#timer);
-    this.#timer = this.clock.setTimer(this.#look, this.#orphaned ? 1 : this.#lookEveryMs);
+    const dueMs = this.clock.now() + (this.#orphaned ? 1 : this.#lookEveryMs);
+    this.#timer = timerAt(this.clock, this.#look, dueMs, false);
   }
 
   readonly #look = (): void => {

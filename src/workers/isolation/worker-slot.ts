@@ -206,7 +206,8 @@ export class WorkerSlot {
     const n = this.#quickDeaths - 2;
     const delayMs = n < 0 ? 0 : Math.min(restartMaxMs, restartMinMs * 2 ** n);
     this.#startsAt = now + delayMs;
-    this.#restart = clock.setTimer(this.#startAgain, delayMs);
+    // The calls that wait for it hold the process, where there are any.
+    this.#restart = clock.setTimer(this.#startAgain, delayMs, { keepAlive: false });
     this.#owner.died(this, this.#end, error);
     this.#drop();
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/time/clock.js';
-import { HostHold } from '../../core/time/timers.js';
+import { HostHold, timerAt } from '../../core/time/timers.js';
 import { signalOf } from './layout.js';
 import type { SharedMemory } from './memory.js';
 import type { ReadSide } from './protocol.js';
@@ -60,7 +60,7 @@ export class Waiting {
         waiter.done(this.side.hasUnread());
         this.#leave();
       };
-      const timer = this.clock.setTimer(onTimeout, timeoutMs);
+      const timer = timerAt(this.clock, onTimeout, this.clock.now() + timeoutMs);
       signal?.addEventListener('abort', onAbort);
       this.#waiters.add(waiter);
       this.#hold.hold();
@@ -133,7 +133,7 @@ export class Waiting {
   /** Awake as far as the writer knows: it looks by itself. */
   #poll(): void {
     this.#armed = !this.side.hasUnread();
-    if (this.#armed) this.clock.setTimer(this.#onWake, POLL_MS);
+    if (this.#armed) this.clock.setTimer(this.#onWake, POLL_MS, { keepAlive: false });
     else this.#settleAll(true);
   }
 }

@@ -1,5 +1,6 @@
 import { invalid, OptionReader } from '../../core/options/validate.js';
 import { type Clock, systemClock, type TimerHandle, threadOffset } from '../../core/time/clock.js';
+import { timerAt } from '../../core/time/timers.js';
 import { attach, type Shape, WRITER } from './layout.js';
 import type { SharedMemory } from './memory.js';
 import { WriteSide } from './protocol.js';
@@ -183,7 +184,7 @@ class Writer implements RingWriter {
   /** While messages come a timer looks after them: for those below the threshold, and for readers that died on waking. */
   #arm(): void {
     this.#armed = true;
-    this.#timer = this.#clock.setTimer(this.#onTimer, this.#flushMs);
+    this.#timer = timerAt(this.#clock, this.#onTimer, this.#clock.now() + this.#flushMs, false);
   }
 
   readonly #onTimer = (): void => {

@@ -1,22 +1,39 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { HostHold, HostTimers } from '../../../src/core/time/timers.js';
+import { HostHold, HostTimers, type TimerNode } from '../../../src/core/time/timers.js';
+
+class Node implements TimerNode {
+  place = 0;
+  order = 0;
+  constructor(
+    readonly fire: () => void,
+    readonly dueMs: number,
+    readonly keepAlive: boolean,
+  ) {}
+}
 
 /** A host whose timers fire when the test says so, at most `early` ms before their time, as real ones do. */
 class FakeHost {
   now = 0;
   early = 0;
   armed = 0;
-  unrefs = 0;
+  /** Calls of `ref` and `unref`. */
+  told = 0;
   readonly delays: number[] = [];
   #live = new Map<object, { at: number; fn: () => void }>();
+  #unheld = new Set<object>();
 
   readonly setTimeout = (fn: () => void, delayMs: number): object => {
     // Node and browsers fire at once what is beyond 2^31 − 1.
     const delay = delayMs > 2 ** 31 - 1 ? 1 : Math.max(1, Math.trunc(delayMs));
     const host = {
+      ref: () => {
+        this.told++;
+        this.#unheld.delete(host);
+      },
       unref: () => {
-        this.unrefs++;
+        this.told++;
+        this.#unheld.add(host);
       },
     };
     this.armed++;
@@ -31,6 +48,11 @@ class FakeHost {
 
   get live(): number {
     return this.#live.size;
+  }
+
+  /** Whether a timer keeps the process alive. */
+  get held(): boolean {
+    return [...this.#live.keys()].some((host) => !this.#unheld.has(host));
   }
 
   /** Goes on until `until`; throws what a timer's function threw, as the host's loop reports it. */
@@ -53,32 +75,127 @@ describe('HostTimers', () => {
   let host: FakeHost;
   let timers: HostTimers;
   let log: [string, number][];
-  const set = (fn: () => void, ms: number): unknown => timers.set(fn, host.now + ms);
+  /** What is to be called after a turn of the event loop. */
+  let checks: (() => void)[];
+  const set = (fn: () => void, ms: number, keepAlive = true): TimerNode => {
+    const node = new Node(fn, host.now + ms, keepAlive);
+    timers.add(node);
+    return node;
+  };
+  const turn = (): void => {
+    for (const check of checks.splice(0)) check();
+  };
   const note = (name: string) => (): void => {
     log.push([name, host.now]);
   };
 
   beforeEach(() => {
     host = new FakeHost();
-    timers = new HostTimers(() => host.now);
+    checks = [];
+    timers = new HostTimers(
+      () => host.now,
+      (fn) => checks.push(fn),
+    );
     log = [];
     vi.stubGlobal('setTimeout', host.setTimeout);
     vi.stubGlobal('clearTimeout', host.clearTimeout);
   });
   afterEach(() => vi.unstubAllGlobals());
 
-  it('keeps one host timer, which does not keep the process alive', () => {
+  it('keeps one host timer', () => {
     for (let i = 0; i < 1_000; i++) {
       set(note('x'), 5_000 - i);
       expect(host.live).toBe(1);
     }
-    expect(host.unrefs).toBe(host.armed);
     host.goTo(4_500);
     expect(host.live).toBe(1);
     host.goTo(5_000);
     expect(log).toHaveLength(1_000);
     expect(host.live).toBe(0);
-    expect(host.unrefs).toBe(host.armed);
+  });
+
+  it('holds the process while a node waits that keeps it alive, and no longer than a turn after', () => {
+    const tidies = set(note('tidies'), 5, false);
+    expect(host.held).toBe(false);
+    const first = set(note('first'), 30_000);
+    const second = set(note('second'), 60_000);
+    expect(host.held).toBe(true);
+    timers.clear(first);
+    timers.clear(first);
+    turn();
+    expect(host.held).toBe(true);
+    timers.clear(second);
+    turn();
+    expect(host.held).toBe(false);
+    timers.clear(tidies);
+    turn();
+    expect(host.held).toBe(false);
+  });
+
+  it('holds it by the host timer that was armed for one that does not', () => {
+    set(note('tidies'), 5, false);
+    set(note('waits'), 10);
+    expect([host.armed, host.held]).toEqual([1, true]);
+    host.goTo(5);
+    expect(host.held).toBe(true);
+    host.goTo(10);
+    expect(log.map(([name]) => name)).toEqual(['tidies', 'waits']);
+    expect(host.live).toBe(0);
+  });
+
+  it('holds it no more when the last one that keeps it alive has fired', () => {
+    set(note('waits'), 5);
+    set(note('tidies'), 10, false);
+    expect(host.held).toBe(true);
+    host.goTo(5);
+    expect([host.live, host.held, checks.length]).toEqual([1, false, 0]);
+    set(note('waits again'), 1);
+    expect(host.held).toBe(true);
+  });
+
+  it('does not hold it for what never fires', () => {
+    set(note('tidies'), 5, false);
+    timers.clear(set(note('never'), Infinity));
+    expect(host.held).toBe(false);
+    timers.clear(set(note('waits'), 10));
+    turn();
+    expect(host.held).toBe(false);
+  });
+
+  it('tells the host nothing while call follows call, and asks once a turn', () => {
+    set(note('tidies'), 10, false);
+    timers.clear(set(note('first'), 20));
+    const { told } = host;
+    for (let i = 0; i < 1_000; i++) timers.clear(set(note('x'), 20));
+    expect([host.told - told, checks.length]).toEqual([0, 1]);
+    const waits = set(note('waits'), 20);
+    turn();
+    expect([host.told - told, checks.length, host.held]).toEqual([0, 0, true]);
+    timers.clear(waits);
+    turn();
+    expect([host.told - told, host.held]).toEqual([1, false]);
+    timers.clear(set(note('next'), 20));
+    expect([host.held, checks.length]).toEqual([true, 1]);
+  });
+
+  it('lets a host timer be that fires between the last call and the check', () => {
+    const waits = set(note('waits'), 20);
+    set(note('tidies'), 10, false);
+    timers.clear(waits);
+    host.goTo(10);
+    turn();
+    expect(host.live).toBe(0);
+    set(note('next'), 20);
+    expect(host.held).toBe(true);
+  });
+
+  it('tells a host nothing that calls nobody back after a turn', () => {
+    timers = new HostTimers(() => host.now, undefined);
+    timers.clear(set(note('cleared'), 5));
+    set(note('kept'), 10);
+    expect([host.told, host.held]).toEqual([0, true]);
+    host.goTo(20);
+    expect(log).toEqual([['kept', 10]]);
   });
 
   it('works where a host timer is a number, as in browsers', () => {
@@ -199,12 +316,11 @@ describe('HostTimers', () => {
   });
 
   it('lets a timer function set and clear timers', () => {
-    const doomed: unknown[] = [];
+    const doomed: TimerNode[] = [];
     set(() => {
       note('outer')();
       set(note('inner'), 5);
-      timers.clear(doomed[0]);
-      timers.clear(doomed[1]);
+      for (const node of doomed) timers.clear(node);
     }, 10);
     doomed.push(set(note('due together'), 10), set(note('due later'), 12));
     host.goTo(100);
@@ -239,16 +355,17 @@ describe('HostTimers', () => {
     fc.assert(
       fc.property(operations, (list) => {
         const before = host.now;
-        const handles: unknown[] = [];
+        const handles: TimerNode[] = [];
         const waiting = new Map<number, number>();
         let fired: number[] = [];
         for (const { type, value } of [...list, { type: 'pass', value: 1_000 }]) {
           if (type === 'set') {
             const id = handles.length;
-            handles.push(set(() => fired.push(id), value));
+            handles.push(set(() => fired.push(id), value, id % 3 > 0));
             waiting.set(id, host.now + value);
           } else if (type === 'clear') {
-            timers.clear(handles[value]);
+            const node = handles[value];
+            if (node !== undefined) timers.clear(node);
             waiting.delete(value);
           } else {
             fired = [];
@@ -261,6 +378,8 @@ describe('HostTimers', () => {
             for (const id of fired) waiting.delete(id);
           }
           expect(host.live).toBeLessThanOrEqual(1);
+          turn();
+          expect(host.held).toBe([...waiting.keys()].some((id) => id % 3 > 0));
         }
         expect(waiting.size).toBe(0);
         expect(host.live).toBe(0);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TimerQueue } from '../../../src/core/time/timers.js';
+import { type TimerNode, TimerQueue } from '../../../src/core/time/timers.js';
 
 describe('TimerQueue', () => {
   type Operation = { type: 'set'; due: number } | { type: 'clear'; which: number } | { type: 'take'; now: number };
@@ -78,11 +78,18 @@ describe('TimerQueue', () => {
     expect(taken).toEqual([0, 1, 2, 3, 4, 10, 12, 14, 15, 16]);
   });
 
-  it('does not hold on to the function of a timer that was cleared, as the holder of its handle may', () => {
+  it('takes nodes of others, and those that are cleared more than once or never waited', () => {
     const queue = new TimerQueue();
-    const handle = queue.set(() => {}, 1);
-    queue.clear(handle);
-    expect(Object.values(handle)).not.toContainEqual(expect.any(Function));
+    const node = (dueMs: number): TimerNode => ({ place: 0, order: 0, dueMs, keepAlive: true, fire: () => {} });
+    const [first, second, never] = [node(1), node(2), node(Infinity)];
+    for (const each of [second, never, first]) queue.add(each);
+    expect([queue.clear(never), queue.clear(first), queue.clear(first)]).toEqual([false, true, false]);
+    expect(queue.takeDue(1)).toBeUndefined();
+    expect(queue.takeDue(2)).toBe(second);
+    expect(queue.clear(second)).toBe(false);
+    queue.add(second);
+    queue.add(first);
+    expect([queue.takeDue(2), queue.takeDue(2), queue.size]).toEqual([first, second, 0]);
   });
 
   it('ignores handles that are none of its own', () => {
@@ -93,6 +100,6 @@ describe('TimerQueue', () => {
     const foreign = other.set(() => {}, 1);
     for (const handle of [undefined, null, 0, {}, 'timer', foreign]) queue.clear(handle);
     expect(queue.size).toBe(1);
-    expect(queue.takeDue(1)).toBeTypeOf('function');
+    expect(queue.takeDue(1)).toBeTypeOf('object');
   });
 });
