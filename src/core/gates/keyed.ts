@@ -102,110 +102,17 @@ class Keyed<G extends Gate> implements KeyedGate<G> {
     return this.#keylessEntry().gate.clock;
   }
 
-  /** Whether the gates hold work, and for how long, is the same for all keys: as for the calls without a key. */
+  get usesElapsed(): boolean {
+    return this.#usesElapsed;
+  }
+
+  /** Whether the gates hold work, and for how long, is asked of the gate of the calls without a key. */
   get holds(): 'work' | undefined {
     return this.#keylessEntry().gate.holds;
   }
 
   get abandonedMs(): number | undefined {
     return this.#keylessEntry().gate.abandonedMs;
-  }
-
-  get usesElapsed(): boolean {
-    return this.#usesElapsed;
-  }
-
-  peek(key?: string): G | undefined;
-  /** The keys that have a gate now and their gates, the least recently used first; without that of calls with no key. */
-  entries(): IterableIterator<[key: string, gate: G]>;
-  /** How many keys have a gate now. */
-  snapshot(): { keys: number };
-}
-
-/** A key's gate and its calls in flight, which it has to outlive: their permits are its own. */
-class Entry<G extends Gate> {
-  inFlight = 0;
-  constructor(readonly gate: G) {}
-}
-
-/** How many of the oldest keys one call looks at to make room, so that no call pays for many. */
-const EVICTION_LOOKS = 8;
-
-class Keyed<G extends Gate> implements KeyedGate<G> {
-  readonly name: string;
-  readonly #make: (key: string | undefined) => G;
-  readonly #maxKeys: number;
-  /** Least recently used first: a Map is walked in the order of insertion. */
-  readonly #entries = new Map<string, Entry<G>>();
-  readonly #step: GateStep;
-  #keyless: Entry<G> | undefined;
-  #newest: Entry<G> | undefined;
-  #refused: G | undefined;
-  /** Whether a gate that was asked so far does. */
-  #usesElapsed = false;
-
-  constructor(make: (key: string | undefined) => G, options: KeyedOptions | undefined) {
-    if (typeof make !== 'function') throw new TypeError(`keyed: make must be a function, got ${typeof make}`);
-    const read = new OptionReader('keyed', options);
-    this.name = read.name('keyed');
-    this.#maxKeys = read.number('maxKeys', 10_000, { min: 1, max: 10_000_000, integer: true });
-    read.done();
-    this.#make = make;
-    this.#step = new GateStep([this], [this.name]);
-  }
-
-  tryAcquire(ctx?: Partial<Context>): boolean {
-    const entry = this.#use(ctx?.key);
-    if (entry.gate.tryAcquire(ctx)) {
-      entry.inFlight++;
-      // An update may make a gate use it.
-      this.#usesElapsed ||= entry.gate.usesElapsed !== false;
-      return true;
-    }
-    this.#refused = entry.gate;
-    return false;
-  }
-
-  answered(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
-    const entry = this.#find(ctx?.key);
-    if (entry !== undefined && entry.inFlight > 0) entry.gate.answered?.(verdict, elapsedMs, ctx);
-  }
-
-  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>, details?: ReleaseDetails): void {
-    const entry = this.#find(ctx?.key);
-    // A release without an acquire has no gate to go to.
-    if (entry === undefined || entry.inFlight === 0) return;
-    entry.inFlight--;
-    entry.gate.release(verdict, elapsedMs, ctx, details);
-  }
-
-  run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    return this.#step.run(ctx, next);
-  }
-
-  retryAfterMs(ctx?: Partial<Context>): number {
-    return this.#find(ctx?.key)?.gate.retryAfterMs(ctx) ?? 0;
-  }
-
-  get reason(): Reason {
-    return (this.#refused ?? this.#keylessEntry().gate).reason;
-  }
-
-  get captureStack(): boolean {
-    return this.#refused?.captureStack ?? false;
-  }
-
-  /** The inner gates', whose clock must be the same for all keys. */
-  get clock(): Clock | undefined {
-    return this.#keylessEntry().gate.clock;
-  }
-
-  get usesElapsed(): boolean {
-    return this.#usesElapsed;
-  }
-
-  get classify(): Classify | undefined {
-    return this.#classifies ? this.#classify : undefined;
   }
 
   peek(key?: string): G | undefined {
@@ -220,7 +127,7 @@ class Keyed<G extends Gate> implements KeyedGate<G> {
     return { keys: this.#entries.size };
   }
 
-  /** There whether or not a gate has one: that of a key which is used later may. */
+  /** Always there: the gate of a key that comes later may have one. */
   readonly classify: Classify = (outcome, ctx) => {
     const result = outcome.ok ? outcome.value : outcome.error;
     return judge(this.#find(ctx.key)?.gate.classify, outcome.ok, result, ctx);

@@ -9,6 +9,7 @@
 import type { Context } from '../../core/call/context.js';
 import { notify } from '../../core/events.js';
 import { GateBase, readMode } from '../../core/gates/gate-base.js';
+import { COUNTED, OVERRULED, UNCOUNTED } from '../../core/gates/ledger.js';
 import { RollingWindow } from '../../core/numbers/rolling-window.js';
 import { OptionReader } from '../../core/options/validate.js';
 import type { Gate, GateOptions, Verdict } from '../../core/policy.js';
@@ -86,8 +87,6 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   #latest = -Infinity;
   /** The requests and accepts of calls admitted before that are forgotten. */
   #forgottenAt = -Infinity;
-  /** Calls admitted before that began while the mode was off. */
-  #offUntil = -Infinity;
 
   constructor(options: CircuitBreakerOptions | undefined) {
     const read = new OptionReader('circuitBreaker', options);
@@ -102,22 +101,33 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   }
 
   tryAcquire(ctx?: Partial<Context>): boolean {
-    if (this.mode === 'off') return true;
+    if (this.mode === 'off') {
+      this.ledger.note(UNCOUNTED, ctx);
+      return true;
+    }
     const now = this.#timeOf(ctx);
     this.#window.advance(now);
     const admitted = this.#admits(now);
     this.#window.addNow(REQUESTS, 1);
-    return admitted || this.refuse(now, ctx);
+    if (admitted) {
+      this.ledger.count(ctx);
+      return true;
+    }
+    if (!this.refuse(now, ctx)) return false;
+    this.ledger.note(OVERRULED, ctx);
+    return true;
   }
 
   release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
+    const admission = this.ledger.end(ctx);
+    if (admission === UNCOUNTED) return;
     const admittedAt = ctx?.startedAt ?? this.clock.now() - elapsedMs;
-    if (this.mode === 'off' || admittedAt < this.#offUntil) return;
     const window = this.#window;
     const counted = admittedAt >= this.#forgottenAt && window.total(ACCEPTS) < window.total(REQUESTS);
     if (verdict === 'ignored') {
       if (counted) window.add(REQUESTS, admittedAt, -1);
-      if (this.mode === 'enforce') this.#throttle?.giveBack(admittedAt);
+      // A call that shadow mode let through has not spent a right.
+      if (admission === COUNTED) this.#throttle?.refund(admittedAt);
       return;
     }
     const accepted = verdict === 'success';
@@ -138,7 +148,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     } else if (now < this.#latest - this.#windowMs && now > -Infinity) {
       this.#window.restart();
       this.#latest = now;
-      this.#forgottenAt = this.#offUntil = -Infinity;
+      this.#forgottenAt = -Infinity;
     }
     return this.#latest;
   }
@@ -153,10 +163,9 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     return !this.#throttling || throttle.admit(now);
   }
 
-  #probability(): number {
+  #probability(requests = this.#window.total(REQUESTS), accepts = this.#window.total(ACCEPTS)): number {
     const { k, minRequests } = this.#settings;
-    const requests = this.#window.total(REQUESTS);
-    return requests < minRequests ? 0 : rejectProbability(requests, this.#window.total(ACCEPTS), k);
+    return requests < minRequests ? 0 : rejectProbability(requests, accepts, k);
   }
 
   /** Begins to throttle when the formula no longer tolerates what has ended; calls in flight prove nothing yet. */
@@ -172,8 +181,8 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   }
 
   /** To be asked only while throttling. */
-  #isOver(): boolean {
-    return this.#window.total(REQUESTS) === 0 || (this.#throttle as Throttle).isOver(this.#settings.k);
+  #isOver(requests = this.#window.total(REQUESTS)): boolean {
+    return requests === 0 || (this.#throttle as Throttle).isOver(this.#settings.k);
   }
 
   /** What was counted before the callee's recovery is stale. */
@@ -202,20 +211,22 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     const mode = readMode(read, this.mode);
     read.done();
     this.#settings = settings;
-    // A call that was not counted when it began must not be counted when it ends.
-    if (this.mode === 'off') this.#offUntil = this.clock.now();
     this.mode = mode;
   }
 
+  /** As the next call would find it. Changes nothing: that is for the call to do, and to tell. */
   snapshot(): CircuitBreakerSnapshot {
     const now = this.clock.now();
-    const window = this.#window;
-    window.advance(now);
+    const requests = this.#window.totalAt(REQUESTS, now);
+    if (this.#throttling && this.#isOver(requests)) {
+      return { requests: 0, accepts: 0, rejectProbability: 0, state: 'closed' };
+    }
+    const accepts = this.#window.totalAt(ACCEPTS, now);
     const throttle = this.#throttle;
-    if (this.#throttling && this.#isOver()) this.#close(now);
-    const p = throttle === undefined ? this.#probability() : this.#throttling ? throttle.rejectProbability : 0;
+    const p =
+      throttle === undefined ? this.#probability(requests, accepts) : this.#throttling ? throttle.rejectProbability : 0;
     const state = this.#throttling || p > 0 ? 'throttling' : 'closed';
-    return { requests: window.total(REQUESTS), accepts: window.total(ACCEPTS), rejectProbability: p, state };
+    return { requests, accepts, rejectProbability: p, state };
   }
 }
 

@@ -118,7 +118,7 @@ export class Throttle {
   }
 
   /** The call admitted at `sentAt` tells nothing of the callee. One from before the entry has not spent a right. */
-  giveBack(sentAt: number): void {
+  refund(sentAt: number): void {
     if (sentAt <= this.#enteredAt) return;
     this.#rights++;
     // It was no probe either: a gate further in that refuses nearly all would use up every one.

@@ -16,6 +16,8 @@ const MAX_ELAPSED_MS = 2 ** 31;
 /** A cohort takes in calls for a tenth of the window at most. */
 const COHORTS_A_WINDOW = 10;
 const LOOKS_A_BUCKET = 16;
+/** Less than any two calls are apart, unless they began in the same instant. */
+const A_MOMENT_MS = 1e-6;
 
 /** Little's law fed with one cohort of calls after the other. Time comes with the calls. */
 export class AdaptiveLimit {
@@ -61,22 +63,41 @@ export class AdaptiveLimit {
     if (isSample) this.advance(startedAt + elapsedMs, 1);
   }
 
-  /** Begins to measure anew with the calls after `at`, at the limit that holds. */
+  /** Begins to measure anew with the calls from `at` on, at the limit that holds. */
   restart(at: number): void {
+    this.#cohort.restart(at - Math.max(A_MOMENT_MS, Math.abs(at) * 2 ** -52));
+  }
+
+  /** Forgets what was learned, and begins to measure anew with the calls after `at`. */
+  startOver(at: number): void {
+    this.law.forget();
+    this.#setLooked(at);
     this.#cohort.restart(at);
+  }
+
+  /** What a call at `at` would find, but for what the latest calls have shown and no call has looked at yet. */
+  seenAt(at: number, inflight: number): { limit: number; maxQps: number; minRttMs: number } {
+    const { law } = this;
+    if (!law.isKnown || this.#isStale(at, inflight)) return { limit: law.unknownLimit, maxQps: 0, minRttMs: 0 };
+    const { limit, maxQps, minRttMs } = law;
+    return { limit, maxQps, minRttMs };
+  }
+
+  /** What was learnt before a window of silence is out of date. */
+  #isStale(at: number, inflight: number): boolean {
+    return at - this.#lookedAt > this.#windowMs && inflight === 0;
   }
 
   #look(at: number, inflight: number): boolean {
     const sinceMs = at - this.#lookedAt;
     if (!(sinceMs >= 0)) {
       // Calls that began a little earlier come late; a clock that has been set back does so by more.
-      if (sinceMs < -this.#windowMs) this.#startOver(at);
+      if (sinceMs < -this.#windowMs) this.#restartAll(at);
       return false;
     }
-    // What was learnt before a window of silence is out of date.
-    if (sinceMs > this.#windowMs && inflight === 0 && this.law.isKnown) {
+    if (this.law.isKnown && this.#isStale(at, inflight)) {
       this.law.forget();
-      this.#startOver(at);
+      this.#restartAll(at);
     }
     this.#setLooked(at);
     return this.law.isKnown ? this.#learn(at) : this.#begin(at);
@@ -87,7 +108,7 @@ export class AdaptiveLimit {
     this.#lookAt = at + this.#plan.minMs / LOOKS_A_BUCKET;
   }
 
-  #startOver(at: number): void {
+  #restartAll(at: number): void {
     this.#setLooked(at);
     this.#cohort.restart(Number.NEGATIVE_INFINITY);
   }

@@ -8,15 +8,17 @@
  * al., 2016) model; little-law.ts says how theirs get stuck or drift, and this does not.
  */
 import type { Context } from '../../core/call/context.js';
+import { notify } from '../../core/events.js';
 import { GateBase, readMode } from '../../core/gates/gate-base.js';
+import { COUNTED, UNCOUNTED } from '../../core/gates/ledger.js';
 import { rankOf, readTierRatios, type TierRatios } from '../../core/options/tier-ratios.js';
 import { OptionReader } from '../../core/options/validate.js';
-import type { Gate, GateOptions, Policy, Verdict } from '../../core/policy.js';
+import type { Gate, GateOptions, Mode, Policy, ReleaseDetails, Verdict } from '../../core/policy.js';
 import { AdaptiveLimit } from './adaptive-limit.js';
 import type { LimitBounds } from './little-law.js';
 import { processLoad } from './process-load.js';
 import { type QueueOptions, readQueueOptions } from './queue.js';
-import { QueuedGate, type RoomyGate } from './queued-limiter.js';
+import { type QueueableGate, QueuedGate } from './queued-limiter.js';
 
 /** Options of {@link concurrencyLimiter}. */
 export interface ConcurrencyLimiterOptions extends GateOptions {
@@ -48,6 +50,9 @@ export interface ConcurrencyLimiterOptions extends GateOptions {
    * the one before it. When there is room for some, tier 1 goes first and tier 4 is refused first. Without it tiers are not looked at.
    * @default none */
   tierRatios?: readonly [number, number, number, number];
+  /** How long after its answer a call keeps its permit while its work goes on, ms, ≥ 0; Infinity = until the work ends, 0 =
+   * not at all. Then the permit is written off, and the observer hears of it. @default 30_000 */
+  abandonedMs?: number;
   /** Lets calls wait a moment where they would be refused. @default none */
   queue?: QueueOptions;
 }
@@ -62,10 +67,11 @@ export type ConcurrencyLimiterUpdate = Pick<
 export interface ConcurrencyLimiterSnapshot {
   /** Calls that may be in flight now; `maxLimit` before there are data. */
   limit: number;
+  /** Permits in use, those of work that goes on after its call was answered included. */
   inflight: number;
-  /** Successes a second at the callee's capacity; 0 before there are data. */
+  /** Successes a second at the callee's capacity; 0 before there are data, and with a fixed limit. */
   maxQps: number;
-  /** The callee's response time without a queue, ms; 0 before there are data. */
+  /** The callee's response time without a queue, ms; 0 before there are data, and with a fixed limit. */
   minRttMs: number;
   /** As `load` has it now. */
   load: number;
@@ -108,15 +114,24 @@ function readSettings(read: OptionReader): Settings {
   };
 }
 
+const isFixed = ({ minLimit, maxLimit }: LimitBounds): boolean => minLimit === maxLimit;
+
 const NO_QUEUE = {};
 
-class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
+class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGate {
   readonly reason = 'concurrency_limited';
+  readonly holds = 'work';
+  readonly abandonedMs: number;
   readonly #limit: AdaptiveLimit;
   readonly #load: () => number;
   readonly #tierRatios: TierRatios | undefined;
   #settings: Settings;
+  /** With only one limit to choose from there is nothing to learn, and nothing is measured. */
+  #fixed: boolean;
   #inflight = 0;
+  /** When the mode was switched off, and whether calls came since: no throughput can be measured across them. */
+  #offAt = -Infinity;
+  #hasGap = false;
   onRoom: (() => void) | undefined;
   /** When the load was last seen at the threshold. */
   #loadedAt = -Infinity;
@@ -124,6 +139,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
   constructor(read: OptionReader) {
     super(read, 'concurrencyLimiter');
     this.#settings = readSettings(read);
+    this.#fixed = isFixed(this.#settings);
     this.#load = read.fn('load') ?? processLoad({ clock: this.clock });
     this.#tierRatios = readTierRatios(read);
     const measuring = {
@@ -133,38 +149,65 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
       drainRatio: read.number('drainRatio', 0.15, { min: 0.05, max: 0.5 }),
       precisionRatio: read.number('precisionRatio', 0.05, { min: 0.01, max: 1 }),
     };
+    this.abandonedMs = read.number('abandonedMs', 30_000, { min: 0, infinite: true });
     this.#limit = new AdaptiveLimit(measuring, this.#settings);
   }
 
+  get usesElapsed(): boolean {
+    return !this.#fixed;
+  }
+
   tryAcquire(ctx?: Partial<Context>): boolean {
-    if (this.mode !== 'off') {
-      const now = ctx?.startedAt ?? this.clock.now();
-      if (this.#isFull(now, ctx) && !this.refuse(now, ctx)) return false;
-      this.#limit.admit(now, this.#inflight + 1);
+    if (this.mode === 'off') {
+      this.#hasGap = true;
+      this.ledger.note(UNCOUNTED, ctx);
+    } else {
+      // With a fixed limit and room, no time is asked for.
+      if (!this.#fixed || this.#inflight >= this.#limitFor(ctx)) {
+        const now = ctx?.startedAt ?? this.clock.now();
+        if (this.#isFull(now, ctx) && !this.refuse(now, ctx)) return false;
+        if (!this.#fixed) this.#limit.admit(now, this.#inflight + 1);
+      }
+      this.ledger.count(ctx);
     }
     this.#inflight++;
     return true;
   }
 
-  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
+  /** What the outcome says of the load counts now, while the permit stays in use. */
+  answered(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
+    if (this.#inflight === 0) return;
+    this.#settle(verdict, elapsedMs, ctx);
+    // The release that follows finds nothing left to learn.
+    this.ledger.note(UNCOUNTED, ctx);
+  }
+
+  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>, details?: ReleaseDetails): void {
     if (this.#inflight === 0) return;
     this.#inflight--;
-    if (this.mode !== 'off') {
-      const startedAt = ctx?.startedAt ?? this.clock.now() - elapsedMs;
-      this.#limit.end(startedAt, elapsedMs, verdict);
+    this.#settle(verdict, elapsedMs, ctx);
+    if (details?.abandoned === true && this.observer !== undefined) {
+      const { name: policy, abandonedMs } = this;
+      notify(this.observer, { type: 'abandoned', policy, at: this.clock.now(), abandonedMs });
     }
     this.onRoom?.();
   }
 
-  hasRoom(ctx: Context): boolean {
-    return this.mode !== 'enforce' || !this.#isFull(ctx.clock.now(), ctx);
+  #settle(verdict: Verdict, elapsedMs: number, ctx: Partial<Context> | undefined): void {
+    if (this.ledger.end(ctx) !== COUNTED || this.#fixed) return;
+    this.#limit.end(ctx?.startedAt ?? this.clock.now() - elapsedMs, elapsedMs, verdict);
+  }
+
+  hasRoom(ctx: Context, now?: number): boolean {
+    if (this.mode !== 'enforce' || (this.#fixed && this.#inflight < this.#limitFor(ctx))) return true;
+    return !this.#isFull(now ?? ctx.clock.now(), ctx);
   }
 
   rankOf(ctx: Context): number {
     return this.#tierRatios === undefined ? 0 : rankOf(ctx);
   }
 
-  turnAway(ctx: Context): boolean {
+  reject(ctx: Context): boolean {
     return this.refuse(ctx.clock.now(), ctx);
   }
 
@@ -178,7 +221,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
   /** Whether a call at `now` is one too many. */
   #isFull(now: number, ctx: Partial<Context> | undefined): boolean {
     const limit = this.#limit;
-    if (limit.advance(now, this.#inflight)) this.#isLoaded(now);
+    if (!this.#fixed && limit.advance(now, this.#inflight)) this.#isLoaded(now);
     if (this.#inflight < this.#limitFor(ctx) || !this.#isLoaded(now)) return false;
     // In shadow mode nothing is held back, so that the calls show nothing of the limit; nor do those that a share of it
     // holds back.
@@ -188,15 +231,18 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
 
   /** A load that is no number is none. */
   #isLoaded(now: number): boolean {
-    const { loadThreshold, coolDownMs } = this.#settings;
-    if (this.#load() >= loadThreshold) {
+    if (this.#load() >= this.#settings.loadThreshold) {
       this.#loadedAt = now;
       return true;
     }
-    return now - this.#loadedAt < coolDownMs;
+    return this.#coolsDown(now);
   }
 
-  /** A response time: by then the calls in flight will have ended. */
+  #coolsDown(now: number): boolean {
+    return now - this.#loadedAt < this.#settings.coolDownMs;
+  }
+
+  /** A response time: by then the calls in flight will have ended. No advice where none is measured. */
   retryAfterMs(ctx?: Partial<Context>): number {
     const { law } = this.#limit;
     return law.isKnown && this.#inflight >= this.#limitFor(ctx) ? law.minRttMs : 0;
@@ -208,28 +254,39 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, RoomyGate {
     const mode = readMode(read, this.mode);
     read.done();
     const { minLimit, maxLimit } = this.#settings;
+    const fixed = isFixed(settings);
+    const limit = this.#limit;
     this.#settings = settings;
-    if (settings.minLimit !== minLimit || settings.maxLimit !== maxLimit) this.#limit.law.setBounds(settings);
-    // A call that was not measured when it began must not be when it ends.
-    if (this.mode === 'off') this.#limit.restart(this.clock.now());
-    this.mode = mode;
+    if (fixed !== this.#fixed) limit.startOver(this.clock.now());
+    if (settings.minLimit !== minLimit || settings.maxLimit !== maxLimit) limit.law.setBounds(settings);
+    this.#fixed = fixed;
+    if (mode !== this.mode) this.#switchTo(mode);
     this.onRoom?.();
   }
 
+  #switchTo(mode: Mode): void {
+    const now = this.clock.now();
+    if (mode === 'off') this.#offAt = now;
+    else if (this.#hasGap) {
+      if (now !== this.#offAt) this.#limit.restart(now);
+      this.#hasGap = false;
+    }
+    this.mode = mode;
+  }
+
+  /** Changes nothing. What the calls have shown since the latest one began is for the next one to find. */
   snapshot(): ConcurrencyLimiterSnapshot {
     const now = this.clock.now();
-    const { law } = this.#limit;
-    if (this.mode !== 'off') this.#limit.advance(now, this.#inflight);
     const load = this.#load();
-    const limiting = this.mode !== 'off' && this.#inflight >= law.limit && this.#isLoaded(now);
-    const { limit, maxQps, minRttMs } = law;
+    const isLoaded = load >= this.#settings.loadThreshold || this.#coolsDown(now);
+    const { limit, maxQps, minRttMs } = this.#limit.seenAt(now, this.#inflight);
     return {
       limit,
       inflight: this.#inflight,
-      maxQps: law.isKnown ? maxQps : 0,
-      minRttMs: law.isKnown ? minRttMs : 0,
+      maxQps,
+      minRttMs,
       load,
-      limiting,
+      limiting: this.mode !== 'off' && this.#inflight >= limit && isLoaded,
     };
   }
 }

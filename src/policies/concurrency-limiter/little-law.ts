@@ -93,10 +93,15 @@ export class LittleLaw {
     return this.#throughput.value * this.#minRtt.value;
   }
 
+  /** The limit before there are data. */
+  get unknownLimit(): number {
+    return Math.floor(this.#bounds.maxLimit);
+  }
+
   setBounds(bounds: LimitBounds): void {
     this.#bounds = bounds;
     if (this.isKnown) this.#cruise();
-    else this.limit = Math.floor(bounds.maxLimit);
+    else this.limit = this.unknownLimit;
   }
 
   /** Without data, as at the start. */
@@ -105,7 +110,7 @@ export class LittleLaw {
     this.#minRtt = new Estimate();
     this.#drainedAt = -Infinity;
     this.#drainedThroughput = 0;
-    this.limit = Math.floor(this.#bounds.maxLimit);
+    this.limit = this.unknownLimit;
   }
 
   /** The very first answers. */

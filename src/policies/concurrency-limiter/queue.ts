@@ -4,7 +4,8 @@
  * `maxWaitMs`. If it was not, the queue stands, and a call may wait only `targetWaitMs`.
  */
 
-import { abortableOf, type Context, derive } from '../../core/call/context.js';
+import type { Abortable } from '../../core/call/abort.js';
+import { abortableOf, type Context, derivedAt } from '../../core/call/context.js';
 import { OptionReader } from '../../core/options/validate.js';
 import type { Clock, TimerHandle } from '../../core/time/clock.js';
 import { timerAt } from '../../core/time/timers.js';
@@ -35,12 +36,12 @@ export function readQueueOptions(options: unknown): Required<QueueOptions> {
 /** What the queue stands before. */
 export interface Entrance {
   /** Where there is room for one, there is for all of a lower rank. */
-  hasRoom(ctx: Context): boolean;
+  hasRoom(ctx: Context, now: number): boolean;
   /** How early its turn is: 0, the first, to 3. */
   rankOf(ctx: Context): number;
   /** Takes a permit for `ctx`; false = there is no room after all. */
   enter(ctx: Context): boolean;
-  /** Gives it back. */
+  /** Releases it. */
   exit(ctx: Context): void;
 }
 
@@ -55,11 +56,12 @@ class Waiter {
   older: Waiter | undefined;
   newer: Waiter | undefined;
   timer: TimerHandle;
+  /** Takes the abort's listener away; none where nothing can abort the call. */
+  stopListening: (() => void) | undefined;
   waits = true;
   constructor(
     readonly ctx: Context,
     readonly line: Line,
-    readonly giveUpAbort: () => void,
     readonly resolve: (entered: Context | undefined) => void,
     readonly reject: (error: unknown) => void,
   ) {}
@@ -89,11 +91,12 @@ export class WaitQueue {
     return this.#size >= this.#options.maxSize;
   }
 
-  /** Whether somebody waits whose turn is before that of `ctx`. */
+  /** Whether a call waits whose turn is before that of `ctx`. */
   isBefore(ctx: Context): boolean {
     if (this.#size === 0) return false;
     const rank = this.#entrance.rankOf(ctx);
-    return this.#lines.some(({ oldest }, i) => i <= rank && oldest !== undefined);
+    for (let i = 0; i <= rank; i++) if (this.#lines[i]?.oldest !== undefined) return true;
+    return false;
   }
 
   /** Sends away the last of those whose turn is after that of `ctx`; false = there is none. */
@@ -109,37 +112,41 @@ export class WaitQueue {
    * Resolves with the context to go on with, for which a permit is taken; with undefined after too long a wait. Rejects
    * with the abort's reason.
    */
-  wait<C extends Context>(ctx: C): Promise<C | undefined> {
+  wait<C extends Context>(ctx: C, now: number): Promise<C | undefined> {
     return new Promise<Context | undefined>((resolve, reject) => {
       const abortable = abortableOf(ctx);
       if (abortable?.aborted) throw abortable.reason;
-      const now = this.#clock.now();
       if (this.#size === 0) this.#emptyAt = now;
-      const { maxWaitMs, targetWaitMs } = this.#options;
-      const onAbort = (): void => {
-        if (this.#leave(waiter)) reject(abortable?.reason);
-      };
-      const waiter = new Waiter(ctx, this.#lineOf(ctx), () => abortable?.remove(onAbort), resolve, reject);
+      const waiter = new Waiter(ctx, this.#lines[this.#entrance.rankOf(ctx)] as Line, resolve, reject);
       this.#append(waiter);
-      abortable?.add(onAbort);
+      if (abortable !== undefined) this.#leaveOnAbort(waiter, abortable);
+      const { maxWaitMs, targetWaitMs } = this.#options;
       const dueMs = now + (this.#stands(now) ? targetWaitMs : maxWaitMs);
       waiter.timer = timerAt(this.#clock, () => this.#timeOut(waiter), Math.min(dueMs, ctx.deadline));
     }) as Promise<C | undefined>;
   }
 
+  #leaveOnAbort(waiter: Waiter, abortable: Abortable): void {
+    const onAbort = (): void => {
+      if (this.#leave(waiter)) waiter.reject(abortable.reason);
+    };
+    waiter.stopListening = () => abortable.remove(onAbort);
+    abortable.add(onAbort);
+  }
+
   /** Lets in as many as there is room for. Never throws. */
-  letIn(): void {
-    for (let waiter = this.#next(); waiter !== undefined && this.#tryEnter(waiter); waiter = this.#next());
+  drain(now?: number): void {
+    if (this.#size === 0) return;
+    const at = now ?? this.#clock.now();
+    for (let waiter = this.#next(at); waiter !== undefined && this.#tryEnter(waiter, at); waiter = this.#next(at));
   }
 
-  #next(): Waiter | undefined {
-    const newestFirst = this.#options.order === 'adaptive-lifo' && this.#stands(this.#clock.now());
-    const line = this.#lines.find(({ oldest }) => oldest !== undefined);
-    return newestFirst ? line?.newest : line?.oldest;
-  }
-
-  #lineOf(ctx: Context): Line {
-    return this.#lines[this.#entrance.rankOf(ctx)] as Line;
+  #next(now: number): Waiter | undefined {
+    for (const line of this.#lines) {
+      if (line.oldest === undefined) continue;
+      return this.#options.order === 'adaptive-lifo' && this.#stands(now) ? line.newest : line.oldest;
+    }
+    return undefined;
   }
 
   #stands(now: number): boolean {
@@ -147,11 +154,11 @@ export class WaitQueue {
   }
 
   /** Whether it has left the queue. */
-  #tryEnter(waiter: Waiter): boolean {
+  #tryEnter(waiter: Waiter, now: number): boolean {
     try {
-      if (!this.#entrance.hasRoom(waiter.ctx)) return false;
-      // It has waited, and the gates further in go by the time at which it goes on.
-      const entered = derive(waiter.ctx, { startedAt: this.#clock.now() });
+      if (!this.#entrance.hasRoom(waiter.ctx, now)) return false;
+      // It has waited, and the inner gates go by the time at which it goes on.
+      const entered = derivedAt(waiter.ctx, now);
       if (!this.#entrance.enter(entered)) return false;
       if (this.#leave(waiter)) waiter.resolve(entered);
       // The user's `load` has aborted it while it was asked.
@@ -162,9 +169,9 @@ export class WaitQueue {
     return true;
   }
 
-  /** The load may have fallen since anybody last looked. */
+  /** The load may have fallen since a call last looked. */
   #timeOut(waiter: Waiter): void {
-    if (!this.#tryEnter(waiter) && this.#leave(waiter)) waiter.resolve(undefined);
+    if (!this.#tryEnter(waiter, this.#clock.now()) && this.#leave(waiter)) waiter.resolve(undefined);
   }
 
   #append(waiter: Waiter): void {
@@ -185,7 +192,7 @@ export class WaitQueue {
     if (newer === undefined) line.newest = older;
     else newer.older = older;
     this.#size--;
-    waiter.giveUpAbort();
+    waiter.stopListening?.();
     this.#clock.clearTimer(waiter.timer);
     return true;
   }

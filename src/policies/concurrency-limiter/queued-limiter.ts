@@ -1,5 +1,5 @@
-import { abandonOnAbort, type Context, noteRefusal } from '../../core/call/context.js';
-import { callNext, rejectSoon } from '../../core/call/promises.js';
+import { type Context, noteRefusal } from '../../core/call/context.js';
+import { rejectSoon } from '../../core/call/promises.js';
 import { RejectedError } from '../../core/errors.js';
 import { GateStep } from '../../core/pipeline/gate-step.js';
 import type { Gate, Next } from '../../core/policy.js';
@@ -7,13 +7,14 @@ import type { Clock } from '../../core/time/clock.js';
 import { type QueueOptions, WaitQueue } from './queue.js';
 
 /** A gate that says beforehand what it will do, and tells when it may do something else. */
-export interface RoomyGate extends Gate {
+export interface QueueableGate extends Gate {
   readonly clock: Clock;
-  hasRoom(ctx: Context): boolean;
+  /** Whether a call like `ctx` would be admitted at `now`; reads the clock itself where that is not known. */
+  hasRoom(ctx: Context, now?: number): boolean;
   /** How early its turn is among those that wait: 0, the first, to 3. */
   rankOf(ctx: Context): number;
   /** Reports a call that leaves without having asked; whether it may go on all the same. */
-  turnAway(ctx: Context): boolean;
+  reject(ctx: Context): boolean;
   /** Called after each release. */
   onRoom: (() => void) | undefined;
 }
@@ -25,22 +26,22 @@ export interface RoomyGate extends Gate {
 export class QueuedGate {
   readonly name: string;
   readonly clock: Clock;
-  readonly #gate: RoomyGate;
+  readonly #gate: QueueableGate;
   readonly #step: GateStep;
   readonly #queue: WaitQueue;
 
-  constructor(gate: RoomyGate, options: Required<QueueOptions>) {
+  constructor(gate: QueueableGate, options: Required<QueueOptions>) {
     this.name = gate.name;
     this.clock = gate.clock;
     this.#gate = gate;
     this.#step = new GateStep([gate], [gate.name]);
     this.#queue = new WaitQueue(options, gate.clock, {
-      hasRoom: (ctx) => gate.hasRoom(ctx),
+      hasRoom: (ctx, now) => gate.hasRoom(ctx, now),
       rankOf: (ctx) => gate.rankOf(ctx),
       enter: (ctx) => this.#step.admit(ctx) === undefined,
       exit: (ctx) => gate.release('ignored', 0, ctx),
     });
-    gate.onRoom = () => this.#queue.letIn();
+    gate.onRoom = () => this.#queue.drain();
   }
 
   get queued(): number {
@@ -50,25 +51,26 @@ export class QueuedGate {
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     try {
       const queue = this.#queue;
-      // Nobody overtakes those who wait, unless they are of a less critical tier.
-      if (queue.size > 0) queue.letIn();
-      if (!queue.isBefore(ctx) && this.#gate.hasRoom(ctx)) return this.#step.run(ctx, next);
+      let now: number | undefined;
+      if (queue.size > 0) {
+        now = this.clock.now();
+        queue.drain(now);
+      }
+      // No call overtakes those that wait, unless they are of a less critical tier.
+      if (!queue.isBefore(ctx) && this.#gate.hasRoom(ctx, now)) return this.#step.run(ctx, next);
       if (queue.isFull && !queue.makeRoomFor(ctx)) return this.#refuse(ctx);
-      return queue.wait(ctx).then((entered) => (entered === undefined ? this.#refuse(ctx) : this.#go(entered, next)));
+      // `then` is what keeps the caller's async context, whichever call ends and lets this one in.
+      return queue
+        .wait(ctx, now ?? this.clock.now())
+        .then((entered) => (entered === undefined ? this.#refuse(ctx) : this.#step.proceed(entered, next)));
     } catch (error) {
       return rejectSoon(error);
     }
   }
 
-  /** With the permit taken. */
-  #go<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
-    abandonOnAbort(ctx);
-    return this.#step.hold(ctx, callNext(ctx, next));
-  }
-
   #refuse(ctx: Context): Promise<never> {
     const { name: policy, reason, captureStack } = this.#gate;
-    this.#gate.turnAway(ctx);
+    this.#gate.reject(ctx);
     const error = new RejectedError({ policy, reason, retryAfterMs: this.#gate.retryAfterMs(ctx) }, captureStack);
     noteRefusal(ctx, error);
     return rejectSoon(error);

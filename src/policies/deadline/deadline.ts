@@ -14,6 +14,7 @@
  */
 import type { Context } from '../../core/call/context.js';
 import { GateBase, readMode } from '../../core/gates/gate-base.js';
+import { COUNTED, UNCOUNTED } from '../../core/gates/ledger.js';
 import { OptionReader } from '../../core/options/validate.js';
 import type { Gate, GateOptions, Verdict } from '../../core/policy.js';
 import { ServiceTimes } from './service-times.js';
@@ -86,21 +87,28 @@ class AgeGate extends GateBase implements DeadlineGate {
   }
 
   tryAcquire(ctx?: Partial<Context>): boolean {
-    if (this.mode === 'off') return true;
+    if (this.mode === 'off') {
+      this.ledger.note(UNCOUNTED, ctx);
+      return true;
+    }
     const now = ctx?.startedAt ?? this.clock.now();
     const ageMs = Math.max(0, now - (ctx?.receivedAt ?? now));
     const { maxAgeMs } = this.#settings;
     const budgetMs = this.#budgetOf(ctx, now);
     if (!this.#fits(maxAgeMs, ageMs)) this.reason = 'too_old';
     else if (!this.#fits(budgetMs, ageMs) || ageMs >= budgetMs) this.reason = 'deadline_exceeded';
-    else return this.#admit(now);
+    else return this.#admit(now, ctx);
     const wholeMs = Math.min(maxAgeMs, budgetMs);
-    return this.#mayProbe(now, wholeMs, ageMs) ? this.#admit(now) : this.refuse(now, ctx);
+    if (this.#mayProbe(now, wholeMs, ageMs)) return this.#admit(now, ctx);
+    if (!this.refuse(now, ctx)) return false;
+    this.ledger.count(ctx);
+    return true;
   }
 
   release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
+    if (this.ledger.end(ctx) !== COUNTED) return;
     // A broken clock must not poison what is measured.
-    if (this.mode === 'off' || !(elapsedMs >= 0 && elapsedMs < Infinity)) return;
+    if (!(elapsedMs >= 0 && elapsedMs < Infinity)) return;
     const times = this.#times;
     if (verdict === 'success') {
       if (elapsedMs < this.#probeLeftMs) {
@@ -135,8 +143,9 @@ class AgeGate extends GateBase implements DeadlineGate {
     return Math.max(this.#times.medianMs, Math.min(this.#times.highMs, wholeMs / 2));
   }
 
-  #admit(now: number): true {
+  #admit(now: number, ctx: Partial<Context> | undefined): true {
     this.#admittedAt = now;
+    this.ledger.count(ctx);
     return true;
   }
 

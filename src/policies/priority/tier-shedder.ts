@@ -10,6 +10,7 @@
 import type { Context, Tier } from '../../core/call/context.js';
 import { notify } from '../../core/events.js';
 import { GateBase, readMode } from '../../core/gates/gate-base.js';
+import { COUNTED, UNCOUNTED } from '../../core/gates/ledger.js';
 import { invalid, OptionReader } from '../../core/options/validate.js';
 import type { Gate, GateOptions, Verdict } from '../../core/policy.js';
 import { sameClock, systemClock, wallTime } from '../../core/time/clock.js';
@@ -87,15 +88,20 @@ class PriorityShedder extends GateBase implements TierShedder {
   }
 
   tryAcquire(ctx?: Partial<Context>): boolean {
-    if (this.mode === 'off') return true;
+    if (this.mode === 'off') {
+      this.ledger.note(UNCOUNTED, ctx);
+      return true;
+    }
     const now = ctx?.startedAt ?? this.clock.now();
     if ((now - this.#steppedAt) * STEPS >= this.#windowMs) this.#step(now);
-    return this.#admission.offer(this.#placeOf(ctx)) || this.refuse(now, ctx);
+    if (!this.#admission.offer(this.#placeOf(ctx)) && !this.refuse(now, ctx)) return false;
+    this.ledger.count(ctx);
+    return true;
   }
 
-  release(verdict: Verdict): void {
+  release(verdict: Verdict, _elapsedMs: number, ctx?: Partial<Context>): void {
     // Failures are quick where overload is slow: counted as work done, they would let in more.
-    if (verdict === 'success' && this.mode !== 'off') this.#admission.serve();
+    if (this.ledger.end(ctx) === COUNTED && verdict === 'success') this.#admission.serve();
   }
 
   #placeOf(ctx: Partial<Context> | undefined): number {

@@ -119,9 +119,9 @@ export class KeyTable implements Meter {
     index[hole] = 0;
   }
 
-  giveBack(at: number, cost: number, key: string | undefined): void {
+  refund(at: number, cost: number, key: string | undefined): void {
     const slot = this.#find(key);
-    if (slot >= 0) this.#cells.giveBack(slot, at, cost);
+    if (slot >= 0) this.#cells.refund(slot, at, cost);
   }
 
   waitMs(now: number, cost: number, limit: number, key: string | undefined): number {

@@ -92,7 +92,7 @@ export class AdmissionLog implements Meter {
     return this.#costs[this.#place(nth)] as number;
   }
 
-  /** Closes the gaps that calls taken back have left, and doubles the ring where that does not make half of it free. */
+  /** Closes the gaps that refunded calls have left, and doubles the ring where that does not make half of it free. */
   #makeRoom(): void {
     let kept = 0;
     for (let nth = 0; nth < this.#size; nth++) {
@@ -119,7 +119,7 @@ export class AdmissionLog implements Meter {
    * Takes from the first entry that may hold a call of `at`. Where the clock has stepped back that can be one before the
    * call's own, never one behind it, so what is still counted goes out no sooner than it should.
    */
-  giveBack(at: number, cost: number): void {
+  refund(at: number, cost: number): void {
     this.#advance(at);
     if (this.#isGone(at, this.#now)) return;
     const first = this.#firstFrom(at);
@@ -148,17 +148,27 @@ export class AdmissionLog implements Meter {
   }
 
   waitMs(now: number, cost: number, limit: number): number {
-    this.#advance(now);
     if (cost > limit) return Infinity;
-    if (this.#used.plus(cost) <= limit) return 0;
-    const used = this.#used.copy();
-    let nth = 0;
+    const [used, first] = this.#usedAt(now);
+    if (used.plus(cost) <= limit) return 0;
+    let nth = first;
     // With the last one all is gone, and there is room.
     for (; nth < this.#size - 1; nth++) {
       used.add(-this.#cost(nth));
       if (used.plus(cost) <= limit) break;
     }
     return waitUntil(this.#goneAt(this.#time(nth)), now);
+  }
+
+  /** What is counted at `now`, and the first entry that still is. Changes nothing, as `#advance` would. */
+  #usedAt(now: number): [used: Total, first: number] {
+    const at = now > this.#now ? now : this.#now;
+    const size = this.#size;
+    if (size > 0 && this.#isGone(this.#time(size - 1), at)) return [new Total(), size];
+    const used = this.#used.copy();
+    let first = 0;
+    while (first < size && this.#isGone(this.#time(first), at)) used.add(-this.#cost(first++));
+    return [used, first];
   }
 
   /** The first number that is a time at which an admission at `time` is gone; `time` + W may be a few off. */
@@ -174,9 +184,9 @@ export class AdmissionLog implements Meter {
   }
 
   read(now: number, limit: number): Reading {
-    this.#advance(now);
-    const used = Math.max(0, this.#used.plus(0));
-    const remaining = countUnits(limit - used, (units) => this.#used.plus(units) <= limit);
+    const [total] = this.#usedAt(now);
+    const used = Math.max(0, total.plus(0));
+    const remaining = countUnits(limit - used, (units) => total.plus(units) <= limit);
     return { used, remaining, resetMs: remaining < limit ? this.waitMs(now, remaining + 1, limit) : 0 };
   }
 }

@@ -12,13 +12,14 @@ export interface Reading {
 
 /**
  * Costs are > 0; time is held when `now` steps back; a meter of many keys looks at `key`. What it has counted does not
- * depend on the limit, which may be another one each time.
+ * depend on the limit, which may be another one each time. `waitMs` and `read` only look: they change nothing, so a
+ * later call with an earlier time counts as if none had looked.
  */
 export interface Meter {
   /** Counts `cost` if it fits below `limit`; a refusal counts nothing. */
   take(now: number, cost: number, limit: number, key: string | undefined): boolean;
-  /** Takes back what was counted at `at`. */
-  giveBack(at: number, cost: number, key: string | undefined): void;
+  /** Refunds what was counted at `at`. */
+  refund(at: number, cost: number, key: string | undefined): void;
   /** From `now` until `cost` fits below `limit`, if nothing else is counted; Infinity = never. */
   waitMs(now: number, cost: number, limit: number, key: string | undefined): number;
   read(now: number, limit: number, key: string | undefined): Reading;

@@ -1,8 +1,9 @@
-import type { Context } from '../../core/call/context.js';
+import { type Context, wasSent } from '../../core/call/context.js';
 import { GateBase, readMode } from '../../core/gates/gate-base.js';
+import { COUNTED, UNCOUNTED } from '../../core/gates/ledger.js';
 import { rankOf, readTierRatios, type TierRatios } from '../../core/options/tier-ratios.js';
 import { checkNumber, OptionReader } from '../../core/options/validate.js';
-import type { GateOptions, Mode, Verdict } from '../../core/policy.js';
+import type { GateOptions, Mode, ReleaseDetails, Verdict } from '../../core/policy.js';
 import type { Meter, Reading } from './meter.js';
 
 /** Options of both limiters. */
@@ -44,10 +45,6 @@ export abstract class LimitGate extends GateBase {
   protected readonly windowMs: number;
   #limit: number;
   readonly #tierRatios: TierRatios | undefined;
-  /** Calls that began while the mode was off were not counted; they began no later than this. */
-  #uncountedUntil = -Infinity;
-  /** In shadow mode, the calls that were let through without being counted, as they would not have been either. */
-  readonly #overLimit = new WeakSet<object>();
 
   constructor(read: OptionReader, name: string) {
     super(read, name);
@@ -57,10 +54,20 @@ export abstract class LimitGate extends GateBase {
   }
 
   tryAcquire(ctx?: Partial<Context>): boolean {
-    if (this.mode === 'off') return true;
+    if (this.mode === 'off') {
+      this.ledger.note(UNCOUNTED, ctx);
+      return true;
+    }
     const now = ctx?.startedAt ?? this.clock.now();
     const cost = costOf(this.name, ctx);
-    return cost === 0 || this.meter.take(now, cost, this.#limitOf(ctx), ctx?.key) || this.#refuse(now, ctx);
+    if (cost === 0 || this.meter.take(now, cost, this.#limitOf(ctx), ctx?.key)) {
+      this.ledger.count(ctx);
+      return true;
+    }
+    if (!this.refuse(now, ctx)) return false;
+    // Not counted, as it would not have been either if it had been refused.
+    this.ledger.note(UNCOUNTED, ctx);
+    return true;
   }
 
   /** What all calls together may have used when one like `ctx` is admitted. */
@@ -69,18 +76,12 @@ export abstract class LimitGate extends GateBase {
     return ratios === undefined ? this.#limit : Math.max(1, Math.round(this.#limit * ratios[rankOf(ctx)]));
   }
 
-  #refuse(now: number, ctx: Partial<Context> | undefined): boolean {
-    const passes = this.refuse(now, ctx);
-    if (passes && ctx !== undefined) this.#overLimit.add(ctx);
-    return passes;
-  }
-
-  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
-    if (verdict !== 'ignored' || this.mode === 'off') return;
-    if (ctx !== undefined && this.#overLimit.delete(ctx)) return;
-    const at = ctx?.startedAt ?? this.clock.now() - elapsedMs;
+  /** A quota counts what was sent, however it ends: refunds a call only if no function was called for it. */
+  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>, details?: ReleaseDetails): void {
+    if (this.ledger.end(ctx) !== COUNTED || verdict !== 'ignored') return;
+    if (details?.sent === true || (ctx !== undefined && wasSent(ctx))) return;
     const cost = ctx?.cost ?? 1;
-    if (cost > 0 && at > this.#uncountedUntil) this.meter.giveBack(at, cost, ctx?.key);
+    if (cost > 0) this.meter.refund(ctx?.startedAt ?? this.clock.now() - elapsedMs, cost, ctx?.key);
   }
 
   /** Exact: waiting so long admits the call if no other is admitted before. Infinity: it costs more than its share. */
@@ -95,7 +96,6 @@ export abstract class LimitGate extends GateBase {
     const limit = readLimit(read, this.#limit);
     const mode: Mode = readMode(read, this.mode);
     read.done();
-    if (this.mode === 'off') this.#uncountedUntil = this.clock.now();
     this.mode = mode;
     this.#limit = limit;
   }

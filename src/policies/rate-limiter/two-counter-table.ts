@@ -63,7 +63,7 @@ export class Counters {
     this.#cells.fill(0, slot * STRIDE, (slot + 1) * STRIDE);
   }
 
-  giveBack(slot: number, at: number, cost: number): void {
+  refund(slot: number, at: number, cost: number): void {
     this.#advance(slot, at);
     const behind = Math.floor(this.#now) - Math.floor(at / this.#windowMs);
     if (behind > 1) return;
@@ -80,16 +80,24 @@ export class Counters {
   }
 
   waitMs(slot: number, now: number, cost: number, limit: number): number {
-    const fraction = this.#advance(slot, now);
     if (cost > limit) return Infinity;
-    if (this.#estimate(slot, fraction) + cost <= limit) return 0;
-    const current = this.#cells[slot * STRIDE + CURRENT] as number;
-    const previous = this.#cells[slot * STRIDE + PREVIOUS] as number;
-    const window = Math.floor(this.#now);
+    const { window, fraction, previous, current } = this.#seenAt(slot, now);
+    if (previous * (1 - fraction) + current + cost <= limit) return 0;
     // Either the previous window's share has to shrink, or this one has to become the previous one and then shrink.
     return current + cost <= limit
       ? this.#shrinkMs(now, window, current, previous, cost, limit)
       : this.#shrinkMs(now, window + 1, 0, current, cost, limit);
+  }
+
+  /** The slot at `now`. Changes nothing, as `#advance` would. */
+  #seenAt(slot: number, now: number): { window: number; fraction: number; previous: number; current: number } {
+    const time = now / this.#windowMs > this.#now ? now / this.#windowMs : this.#now;
+    const window = Math.floor(time);
+    const at = slot * STRIDE;
+    const passed = window - (this.#cells[at + WINDOW] as number);
+    const counted = this.#cells[at + CURRENT] as number;
+    const previous = passed === 0 ? (this.#cells[at + PREVIOUS] as number) : passed === 1 ? counted : 0;
+    return { window, fraction: time - window, previous, current: passed === 0 ? counted : 0 };
   }
 
   /** Until `previous · (1 − f) + current + cost` has come down to `limit` in `window`. */
@@ -107,11 +115,10 @@ export class Counters {
   }
 
   read(slot: number, now: number, limit: number): Reading {
-    const fraction = this.#advance(slot, now);
-    const used = this.#estimate(slot, fraction);
-    const previous = (this.#cells[slot * STRIDE + PREVIOUS] as number) * (1 - fraction);
-    const current = this.#cells[slot * STRIDE + CURRENT] as number;
-    const remaining = countUnits(limit - used, (units) => previous + (current + units - 1) + 1 <= limit);
+    const { fraction, previous, current } = this.#seenAt(slot, now);
+    const left = previous * (1 - fraction);
+    const used = left + current;
+    const remaining = countUnits(limit - used, (units) => left + (current + units - 1) + 1 <= limit);
     return { used, remaining, resetMs: remaining < limit ? this.waitMs(slot, now, remaining + 1, limit) : 0 };
   }
 }

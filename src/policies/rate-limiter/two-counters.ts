@@ -13,8 +13,8 @@ export class Counter implements Meter {
     return this.#counters.take(0, now, cost, limit);
   }
 
-  giveBack(at: number, cost: number): void {
-    this.#counters.giveBack(0, at, cost);
+  refund(at: number, cost: number): void {
+    this.#counters.refund(0, at, cost);
   }
 
   waitMs(now: number, cost: number, limit: number): number {

@@ -1,4 +1,14 @@
-import { type Classify, type Context, circuitBreaker, type Gate, keyed, pipeline } from 'evenkeel';
+import {
+  type Classify,
+  type Context,
+  circuitBreaker,
+  concurrencyLimiter,
+  type Gate,
+  keyed,
+  pipeline,
+  RejectedError,
+  type ReleaseDetails,
+} from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -75,19 +85,20 @@ describe('keyed', () => {
       const error: Error = await pipeline(gates)
         .execute(() => 1, { key })
         .catch((e) => e);
-      expect(error.stack?.includes('gate.ts')).toBe(key === 'traced');
+      expect(error.stack?.includes('gate-step.ts')).toBe(key === 'traced');
     }
   });
 
-  it('has no classify while no gate has one; for a key that it does not know, it is the default', () => {
+  it('has a classify before any gate has one, as the pipeline asks for it once; the default where a gate has none', () => {
     const gates = keyed((key) => Object.assign(make(key), key === 'own' ? { classify: () => 'dropped' as const } : {}));
-    gates.tryAcquire({ key: 'default' });
-    expect(gates.classify).toBe(undefined);
-    gates.tryAcquire({ key: 'own' });
+    const { classify } = gates;
+    for (const key of ['default', 'own']) gates.tryAcquire({ key });
     const verdicts = ['own', 'default', 'new'].map((key) =>
-      gates.classify?.({ ok: true, value: 1 }, { key } as unknown as Context),
+      classify?.({ ok: true, value: 1 }, { key } as unknown as Context),
     );
     expect(verdicts).toEqual(['dropped', 'success', 'success']);
+    const refused = new RejectedError({ policy: 'inner', reason: 'too_old', retryAfterMs: 0 });
+    expect(classify?.({ ok: false, error: refused }, { key: 'new' } as unknown as Context)).toBe('ignored');
   });
 
   it('judges outcomes by the classify of the key’s gate, where that has one', async () => {
@@ -110,6 +121,44 @@ describe('keyed', () => {
     expect(gates.usesElapsed).toBe(false);
     gates.tryAcquire({ key: 'uses' });
     expect(gates.usesElapsed).toBe(true);
+  });
+
+  it('uses the elapsed time from the next call on when an update makes a gate use it', () => {
+    const gates = keyed(() => concurrencyLimiter({ clock, load: () => 1, minLimit: 2, maxLimit: 2 }));
+    gates.tryAcquire({ key: 'a' });
+    expect(gates.usesElapsed).toBe(false);
+    gates.peek('a')?.update({ maxLimit: 3 });
+    gates.tryAcquire({ key: 'a' });
+    expect(gates.usesElapsed).toBe(true);
+  });
+
+  it('holds work as the gates do, and passes on what is said of it', () => {
+    const plain = keyed((key) => make(key));
+    expect([plain.holds, plain.abandonedMs]).toEqual([undefined, undefined]);
+    const told: unknown[] = [];
+    const holding = (key: string | undefined): Gate =>
+      Object.assign(make(key), {
+        holds: 'work' as const,
+        abandonedMs: 70,
+        answered: (verdict: string, elapsedMs: number, ctx: unknown) =>
+          told.push(['answered', key, verdict, elapsedMs, ctx]),
+        release: (verdict: string, elapsedMs: number, ctx: unknown, details?: ReleaseDetails) =>
+          told.push(['release', key, verdict, elapsedMs, ctx, details]),
+      });
+    const gates = keyed(holding);
+    expect([gates.holds, gates.abandonedMs]).toEqual(['work', 70]);
+    const ctx = { key: 'a' };
+    gates.answered?.('success', 5, ctx);
+    expect(told).toEqual([]);
+    gates.tryAcquire(ctx);
+    gates.answered?.('success', 5, ctx);
+    gates.release('ignored', 7, ctx, { abandoned: true });
+    expect(told).toEqual([
+      ['answered', 'a', 'success', 5, ctx],
+      ['release', 'a', 'ignored', 7, ctx, { abandoned: true }],
+    ]);
+    gates.answered?.('success', 5, ctx);
+    expect(told).toHaveLength(2);
   });
 
   it('wants one clock for all gates', () => {

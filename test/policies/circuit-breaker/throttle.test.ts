@@ -39,7 +39,7 @@ describe('Throttle', () => {
       });
       throttle.enter(0, 0);
       // Each call that is given back and was not sent in the throttling is one right more.
-      for (let i = 0; i < Math.floor(part); i++) throttle.giveBack(1);
+      for (let i = 0; i < Math.floor(part); i++) throttle.refund(1);
       if (part % 1 > 0) throttle.settle(true, 0, 2);
       return [throttle.admit(40), draws];
     };
@@ -103,8 +103,8 @@ describe('Throttle', () => {
       return throttle;
     };
     const [used, unused, early] = [ready(), ready(), ready()];
-    for (let i = 0; i < 5; i++) unused.giveBack(40);
-    for (let i = 0; i < 5; i++) early.giveBack(0);
+    for (let i = 0; i < 5; i++) unused.refund(40);
+    for (let i = 0; i < 5; i++) early.refund(0);
     const left = sent(used, 40, 100);
     expect(sent(unused, 40, 100)).toBe(left + 5);
     expect(sent(early, 40, 100)).toBe(left);
@@ -114,10 +114,10 @@ describe('Throttle', () => {
     const throttle = cautious();
     throttle.enter(0, 0);
     expect([throttle.admit(2_000), throttle.admit(2_000)]).toEqual([true, false]);
-    throttle.giveBack(2_000);
+    throttle.refund(2_000);
     expect([throttle.admit(2_000), throttle.admit(2_000)]).toEqual([true, false]);
     expect([throttle.admit(2_100), throttle.admit(2_101)]).toEqual([true, false]);
-    throttle.giveBack(2_000);
+    throttle.refund(2_000);
     expect([throttle.admit(2_199), throttle.admit(2_200)]).toEqual([false, true]);
   });
 

@@ -13,6 +13,16 @@ function measured(times: readonly number[], options: DeadlineOptions) {
   return gate;
 }
 
+type Verdict = Parameters<ReturnType<typeof deadline>['release']>[0];
+
+/** A call that is let in whatever its age, and ends so. */
+function ends(gate: ReturnType<typeof deadline>, verdict: Verdict, ms: number, ctx?: Partial<Context>): void {
+  gate.update({ mode: 'shadow' });
+  gate.tryAcquire(ctx);
+  gate.update({ mode: 'enforce' });
+  gate.release(verdict, ms, ctx);
+}
+
 /** Whether `gate` takes a call of this age at 500. */
 const takes = (gate: ReturnType<typeof deadline>, ageMs: number, deadlineAt?: number): boolean =>
   gate.tryAcquire({
@@ -115,7 +125,7 @@ describe('the measured margin', () => {
   it('is not moved by failures, quick or slow', () => {
     const gate = measured(Array(10).fill(50), { maxAgeMs: SECOND });
     const before = gate.snapshot();
-    for (const ms of [0, 1, 5_000, 1e9]) for (let i = 0; i < 64; i++) gate.release('failure', ms, { startedAt: 0 });
+    for (const ms of [0, 1, 5_000, 1e9]) for (let i = 0; i < 64; i++) ends(gate, 'failure', ms, { startedAt: 0 });
     expect(gate.snapshot()).toEqual(before);
   });
 
@@ -123,33 +133,33 @@ describe('the measured margin', () => {
     const gate = measured(Array(10).fill(50), { maxAgeMs: SECOND });
     const before = gate.snapshot();
     for (const verdict of ['dropped', 'ignored'] as const)
-      for (let i = 0; i < 64; i++) gate.release(verdict, 49, { startedAt: 0 });
+      for (let i = 0; i < 64; i++) ends(gate, verdict, 49, { startedAt: 0 });
     expect(gate.snapshot()).toEqual(before);
   });
 
   it('counts a call that was given up after longer as twice its time, but as no more than there was', () => {
     const gate = measured([50], { maxAgeMs: SECOND });
-    for (let i = 0; i < 4; i++) gate.release('ignored', 60 * 2 ** i, { startedAt: 0, receivedAt: 0 });
+    for (let i = 0; i < 4; i++) ends(gate, 'ignored', 60 * 2 ** i, { startedAt: 0, receivedAt: 0 });
     expect(gate.snapshot()).toEqual({ samples: 5, medianMs: 240, marginMs: 960 });
-    gate.release('dropped', 970, { startedAt: 0, receivedAt: 0 });
+    ends(gate, 'dropped', 970, { startedAt: 0, receivedAt: 0 });
     expect(gate.snapshot().marginMs).toBe(SECOND);
-    gate.release('dropped', 7_000, { startedAt: 0, receivedAt: 0 });
+    ends(gate, 'dropped', 7_000, { startedAt: 0, receivedAt: 0 });
     expect(gate.snapshot().marginMs).toBe(7_000);
   });
 
   it('of a call that was given up it asks the clock where no context says when it began', () => {
     const gate = deadline({ clock: manualClock(SECOND) });
-    gate.release('dropped', 400, { deadline: 1_200 });
+    ends(gate, 'dropped', 400, { deadline: 1_200 });
     expect(gate.snapshot()).toEqual({ samples: 1, medianMs: 600, marginMs: 600 });
-    gate.release('dropped', 700);
+    ends(gate, 'dropped', 700);
     expect(gate.snapshot().marginMs).toBe(1_400);
   });
 
   it('counts an answer in no time, but not a call that was given up in no time', () => {
     const gate = deadline({ clock: manualClock() });
-    gate.release('dropped', 0);
+    ends(gate, 'dropped', 0);
     expect(gate.snapshot().samples).toBe(0);
-    for (const ms of [50, 0]) gate.release('success', ms);
+    for (const ms of [50, 0]) ends(gate, 'success', ms);
     expect(gate.snapshot()).toEqual({ samples: 2, medianMs: 0, marginMs: 50 });
   });
 
@@ -166,7 +176,7 @@ describe('the measured margin', () => {
 
   it('is not poisoned by a broken clock', () => {
     const gate = measured([50], { maxAgeMs: SECOND });
-    for (const ms of [NaN, Infinity, -Infinity, -1]) gate.release('success', ms);
+    for (const ms of [NaN, Infinity, -Infinity, -1]) ends(gate, 'success', ms);
     expect(gate.snapshot()).toEqual({ samples: 1, medianMs: 50, marginMs: 50 });
   });
 });
@@ -238,7 +248,7 @@ describe('liveness', () => {
   it('a probe that took too long changes nothing', () => {
     const gate = measured(Array(64).fill(5_000), { maxAgeMs: SECOND });
     expect(gate.tryAcquire({ startedAt: 1_000, receivedAt: 1_000 })).toBe(true);
-    gate.release('success', 1_001, { startedAt: 1_000 });
+    ends(gate, 'success', 1_001, { startedAt: 1_000 });
     expect(gate.snapshot()).toMatchObject({ samples: 64, medianMs: 5_000 });
     expect(gate.tryAcquire({ startedAt: 1_999, receivedAt: 1_999 })).toBe(false);
   });

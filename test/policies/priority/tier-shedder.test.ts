@@ -187,8 +187,9 @@ describe('what is counted', () => {
   const best = (startedAt: number) => ({ startedAt, tier: 1 as const, key: 'a' });
   const call = (shedder: ReturnType<typeof tierShedder>, at: number, calls: number, verdict?: 'success') => {
     for (let i = 0; i < calls; i++) {
-      shedder.tryAcquire(best(at));
-      if (verdict !== undefined) shedder.release(verdict, 0, best(at));
+      const ctx = best(at);
+      shedder.tryAcquire(ctx);
+      if (verdict !== undefined) shedder.release(verdict, 0, ctx);
     }
   };
 
@@ -214,7 +215,7 @@ describe('what is counted', () => {
     expect(shedder.snapshot().admitRatio).toBeCloseTo(0.54 / 0.85, 9);
   });
 
-  it('leaves out what ends while the mode is off', () => {
+  it('leaves out what began while the mode was off', () => {
     const { shedder, state } = make();
     state.load = 0.8;
     call(shedder, 0, 100);
@@ -222,6 +223,19 @@ describe('what is counted', () => {
     call(shedder, 0, 100, 'success');
     shedder.update({ mode: 'enforce' });
     call(shedder, 20, 1);
+    expect(shedder.snapshot().admitRatio).toBeCloseTo(0.5 / 0.85, 9);
+  });
+
+  it('counts what ends while the mode is off, if it was counted', () => {
+    const { shedder, state } = make();
+    state.load = 0.8;
+    const calls = Array.from({ length: 100 }, () => best(0));
+    for (const ctx of calls) shedder.tryAcquire(ctx);
+    shedder.update({ mode: 'off' });
+    for (const ctx of calls.slice(50)) shedder.release('success', 0, ctx);
+    shedder.update({ mode: 'enforce' });
+    call(shedder, 20, 1);
+    // Half of the offered calls were served, and so half may come in.
     expect(shedder.snapshot().admitRatio).toBeCloseTo(0.5 / 0.85, 9);
   });
 

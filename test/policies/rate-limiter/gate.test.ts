@@ -135,25 +135,52 @@ describe.each(ALGORITHMS)('rateLimiter, %s', (algorithm) => {
     expect(limiter.snapshot().used).toBe(0);
   });
 
-  it('when off does nothing, and takes back nothing that it has not counted', () => {
+  it('when off counts nothing; it refunds what it has counted, and only that', () => {
     const { limiter, clock, events } = setUp(2);
+    const counted = {};
+    const uncounted = Array.from({ length: 5 }, () => ({}));
+    limiter.tryAcquire(counted);
+    limiter.update({ mode: 'off' });
+    for (const ctx of uncounted) expect(limiter.tryAcquire(ctx)).toBe(true);
+    expect(limiter.retryAfterMs({ cost: 7 })).toBe(0);
+    limiter.release('ignored', 0, uncounted[0]);
+    expect(limiter.snapshot().used).toBe(1);
+    clock.jump(1);
+    limiter.release('ignored', 1, counted);
+    expect(limiter.snapshot().used).toBe(0);
+    limiter.update({ mode: 'enforce' });
+    for (const ctx of uncounted) limiter.release('ignored', 1, ctx);
+    expect([limiter.tryAcquire(counted), limiter.tryAcquire(), limiter.tryAcquire()]).toEqual([true, true, false]);
+    for (const ctx of uncounted) limiter.release('ignored', 1, ctx);
+    expect(events).toHaveLength(1);
+  });
+
+  it('refunds by number where no context tells the calls apart', () => {
+    const { limiter } = setUp(2);
     limiter.tryAcquire();
     limiter.update({ mode: 'off' });
-    clock.jump(1);
-    for (let i = 0; i < 5; i++) expect(limiter.tryAcquire()).toBe(true);
-    expect(limiter.retryAfterMs({ cost: 7 })).toBe(0);
-    limiter.release('ignored', 0);
-    expect(limiter.snapshot().used).toBe(1);
-    clock.jump(1);
+    for (let i = 0; i < 5; i++) limiter.tryAcquire();
     limiter.update({ mode: 'enforce' });
-    clock.jump(1);
-    limiter.release('ignored', 2);
+    limiter.tryAcquire();
+    const used = Array.from({ length: 9 }, () => {
+      limiter.release('ignored', 0);
+      return limiter.snapshot().used;
+    });
+    expect(used).toEqual([1, 1, 1, 1, 1, 1, 0, 0, 0]);
+  });
+
+  it('counts what was sent, whatever the verdict, and in a pipeline by itself', async () => {
+    const { limiter, clock } = setUp(5);
+    const ctx = {};
+    limiter.tryAcquire(ctx);
+    limiter.release('ignored', 0, ctx, { sent: true });
     expect(limiter.snapshot().used).toBe(1);
-    expect(limiter.tryAcquire()).toBe(true);
-    expect(limiter.tryAcquire()).toBe(false);
-    expect(events).toHaveLength(1);
-    limiter.release('ignored', 0);
+    limiter.tryAcquire(ctx);
+    limiter.release('ignored', 0, ctx, { sent: false });
     expect(limiter.snapshot().used).toBe(1);
+    const judged = rateLimiter({ limit: 5, windowMs: 1_000, classify: () => 'ignored', clock });
+    for (let i = 0; i < 3; i++) await pipeline(judged).execute(() => i);
+    expect(judged.snapshot().used).toBe(3);
   });
 
   it('takes back from a call that was refused before, or at another limit; never less than nothing', () => {
@@ -165,12 +192,13 @@ describe.each(ALGORITHMS)('rateLimiter, %s', (algorithm) => {
     expect(limiter.tryAcquire(ctx)).toBe(true);
     clock.jump(1);
     limiter.update({ limit: 3 });
+    limiter.tryAcquire();
     const before = limiter.snapshot().used;
     limiter.release('ignored', 1, { startedAt: 0, cost: -1 });
     expect(limiter.snapshot().used).toBe(before);
     limiter.release('ignored', 1, ctx);
-    limiter.release('ignored', 1);
-    expect(limiter.snapshot().used).toBe(0);
+    for (let i = 0; i < 3; i++) limiter.release('ignored', 1);
+    expect(limiter.snapshot().used).toBe(1);
   });
 
   it('lets calls without a context through in shadow mode, too', () => {

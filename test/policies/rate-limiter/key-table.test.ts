@@ -69,9 +69,9 @@ describe('KeyTable', () => {
   it('takes back from a key that it has, and from none else', () => {
     const table = tableOf(2, 1, 2);
     for (const key of ['a', 'b', undefined]) table.take(0, 5, LIMIT, key);
-    table.giveBack(0, 2, 'a');
-    table.giveBack(0, 3, 'c');
-    table.giveBack(0, 4, undefined);
+    table.refund(0, 2, 'a');
+    table.refund(0, 3, 'c');
+    table.refund(0, 4, undefined);
     expect([usedOf(table, 'a'), usedOf(table, 'b'), usedOf(table, 'c'), usedOf(table)]).toEqual([3, 5, 0, 1]);
     expect(table.size).toBe(2);
   });

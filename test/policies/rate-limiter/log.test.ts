@@ -37,7 +37,7 @@ describe('AdmissionLog', () => {
     vi.stubGlobal('Float64Array', Counted);
     const log = new AdmissionLog(1e9, 0);
     for (let at = 0; at < 64; at++) log.take(at, 1, 64);
-    for (let at = 0; at < 64; at += 2) log.giveBack(at, 1);
+    for (let at = 0; at < 64; at += 2) log.refund(at, 1);
     const before = numbers;
     for (let at = 64; at < 96; at++) expect(log.take(at, 1, 64)).toBe(true);
     expect(numbers).toBe(before);
@@ -59,7 +59,7 @@ describe('AdmissionLog', () => {
     const usedAfter = (at: number, cost: number): number[] => {
       const log = new AdmissionLog(100, 0);
       for (const time of [10, 20, 30, 40]) log.take(time, 2, 10);
-      log.giveBack(at, cost);
+      log.refund(at, cost);
       return [40, 110, 120, 130, 140].map((now) => log.read(now, 10).used);
     };
     expect(usedAfter(20, 3)).toEqual([5, 3, 3, 2, 0]);
