@@ -22,7 +22,7 @@ export function priceServer(clock: Clock = systemClock, random: Random = Math.ra
   const noDelay = (): number => 0;
   const guard = pipeline(
     experiment.steadyState(),
-    retry({ maxRetries: 2, window: ratioBudget({ clock }), backoff: noDelay, clock, random }),
+    retry({ maxRetries: 2, budget: ratioBudget({ clock }), backoff: noDelay, clock, random }),
     experiment,
   );
   return createServer(async (request, response) => {

@@ -44,7 +44,7 @@ export function twoSites(local: string, remote: string, clock: Clock = systemClo
     local: site('local', local, clock),
     remote: site('remote', remote, clock),
     // Remote has users of its own: what it gets of ours grows while it answers, and halves when it does not.
-    window: retryWindow({ clock }),
+    budget: retryWindow({ clock }),
     clock,
   });
 }

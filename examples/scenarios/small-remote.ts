@@ -9,11 +9,11 @@ const site: Policy = {
     next(derive(ctx, { instance: ctx.attempt === 0 && ctx.key === 'near' ? 'local' : 'remote' } as Partial<Context>)),
 };
 
-/** Calls that the local site fails go to the remote one, if `window` has room for them. */
-const failover = (windowOf: (clock: Context['clock']) => RetryBudget[]): Client => ({
+/** Calls that the local site fails go to the remote one, if `budget` has room for them. */
+const failover = (budgetOf: (clock: Context['clock']) => RetryBudget[]): Client => ({
   timeoutMs: 500,
   pipeline: ({ clock, random }) =>
-    pipeline(retry({ maxRetries: 1, backoff: () => 0, window: windowOf(clock), clock, random }), site),
+    pipeline(retry({ maxRetries: 1, backoff: () => 0, budget: budgetOf(clock), clock, random }), site),
 });
 
 export const unprotected = {

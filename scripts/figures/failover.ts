@@ -10,11 +10,11 @@ const PER_SECOND = 100;
 const SPARE = 20;
 
 /** Calls at remote in each second. Remote fails what is more than it can bear in a second. */
-async function atRemote(window: Pick<FailoverOptions<never, never>, 'window'>): Promise<Point[]> {
+async function atRemote(options: Pick<FailoverOptions<never, never>, 'budget'>): Promise<Point[]> {
   const clock = manualClock();
   const calls: number[] = Array(END).fill(0);
   const site = failover({
-    ...window,
+    ...options,
     clock,
     local: () => {
       const now = clock.now() / SECOND;
@@ -50,10 +50,10 @@ export const failoverChart = async (): Promise<string> =>
         ticks: [0, SPARE, 50, 100],
         series: [
           {
-            label: 'window: [] (none)',
+            label: 'budget: [] (none)',
             colour: 'red',
             as: 'dashes',
-            points: await atRemote({ window: [] }),
+            points: await atRemote({ budget: [] }),
           },
           { label: 'default window', colour: 'green', points: await atRemote({}) },
         ],

@@ -9,12 +9,12 @@ const OUTAGE = { from: 10, to: 25 };
 
 /** A total outage three layers down, three tries a layer: what the callee gets, by budget. */
 export async function outageOfLayersChart(): Promise<string> {
-  const callee = async (window: (clock: ManualClock) => RetryBudget | RetryBudget[]): Promise<Point[]> => {
+  const callee = async (budget: (clock: ManualClock) => RetryBudget | RetryBudget[]): Promise<Point[]> => {
     const perSecond = 40;
     const traffic = await callThrough({
       layers: 3,
       maxRetries: 2,
-      window,
+      budget,
       perSecond,
       durationMs: END * SECOND,
       // Now and then a call fails, so that there is something to retry before.

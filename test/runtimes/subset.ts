@@ -46,7 +46,7 @@ const CHECKS: Record<string, () => Promise<void>> = {
       concurrencyLimiter({ load: () => 1 }),
       tierShedder({ load: () => 0 }),
       deadline({ maxAgeMs: 60_000 }),
-      retry({ window: ratioBudget() }),
+      retry({ budget: ratioBudget() }),
       dynamicTimeout({ limitMs: 30_000, maxMs: 60_000 }),
     );
     check((await guard.execute((ctx) => ctx.attempt + 1, { key: 'k' })) === 1, 'wrong value');
@@ -123,7 +123,7 @@ async function numbers(): Promise<string> {
       pipeline: ({ clock, random }) =>
         pipeline(
           circuitBreaker({ clock, random }),
-          retry({ window: ratioBudget({ clock }), clock, random }),
+          retry({ budget: ratioBudget({ clock }), clock, random }),
           dynamicTimeout({ limitMs: 200, maxMs: 500, clock }),
         ),
     },

@@ -5,7 +5,7 @@ export interface Layers {
   /** How many services call one another, the last of them the callee. */
   layers: number;
   maxRetries: number;
-  window: (clock: ManualClock) => RetryBudget | RetryBudget[];
+  budget: (clock: ManualClock) => RetryBudget | RetryBudget[];
   perSecond: number;
   durationMs: number;
   /** Whether a call of the callee fails; `attempt` is that of the last layer. */
@@ -24,7 +24,7 @@ export interface Traffic {
 export async function callThrough({
   layers,
   maxRetries,
-  window,
+  budget,
   perSecond,
   durationMs,
   fails,
@@ -33,7 +33,7 @@ export async function callThrough({
   const random = seededRandom(1);
   const calls: number[][] = Array.from({ length: layers + 1 }, () => []);
   const guards = Array.from({ length: layers }, () =>
-    pipeline(retry({ clock, random: seededRandom(2), maxRetries, window: window(clock) })),
+    pipeline(retry({ clock, random: seededRandom(2), maxRetries, budget: budget(clock) })),
   );
   const enter = (layer: number, attempt: number): Promise<void> => {
     calls[layer]?.push(clock.now());

@@ -30,7 +30,7 @@ export async function overflow(remote: Remote): Promise<{ seconds: Second[]; eve
   const events: ResilienceEvent[] = [];
   const window = retryWindow({ clock, observer: (event) => events.push(event), ...remote.options });
   const guard = pipeline(
-    retry({ clock, window, backoff: () => 0 }),
+    retry({ clock, budget: window, backoff: () => 0 }),
     dynamicTimeout({ limitMs: 4_000, maxMs: 4_000, clock }),
   );
   const seconds: Second[] = [];

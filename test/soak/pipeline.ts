@@ -43,7 +43,7 @@ export function pipelinePart(random: Random, shutdown: AbortSignal): Part {
     shedder,
     limiter,
     keyedRateLimiter({ limit: 500, windowMs: 1_000, maxKeys: 1_000 }),
-    retry({ maxRetries: 2, window: ratioBudget() }),
+    retry({ maxRetries: 2, budget: ratioBudget() }),
     keyed(() => circuitBreaker(), { maxKeys: 100 }),
     worker,
     dynamicTimeout({ limitMs: 60, maxMs: 120 }),

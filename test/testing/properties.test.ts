@@ -85,7 +85,7 @@ describe('permitsConserved', () => {
     pipeline(
       circuitBreaker({ clock, random }),
       concurrencyLimiter({ clock, load: () => 1, maxLimit: 5, queue: { maxSize: 5, maxWaitMs: 100 } }),
-      retry({ maxRetries: 2, window: ratioBudget({ clock }), clock, random }),
+      retry({ maxRetries: 2, budget: ratioBudget({ clock }), clock, random }),
       dynamicTimeout({ limitMs: 200, maxMs: 500, clock }),
     );
 
@@ -146,7 +146,7 @@ describe('boundedAmplification', () => {
   const within = (budget: boolean): PipelineMaker => {
     return ({ clock, random }) =>
       pipeline(
-        retry({ maxRetries: 3, window: budget ? ratioBudget({ minRetriesPerSecond: 0, clock }) : [], clock, random }),
+        retry({ maxRetries: 3, budget: budget ? ratioBudget({ minRetriesPerSecond: 0, clock }) : [], clock, random }),
       );
   };
   const trace = { hangs: false };

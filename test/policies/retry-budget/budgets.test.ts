@@ -53,7 +53,7 @@ describe('tokenBudget', () => {
 
   it('is told by retry of first tries and of retries', async () => {
     const budget = tokenBudget({ maxTokens: 10, tokenRatio: 0.5 });
-    const guard = pipeline(retry({ window: budget, maxRetries: 3, backoff: () => 0 }));
+    const guard = pipeline(retry({ budget, maxRetries: 3, backoff: () => 0 }));
     const answers = ['bad', 'bad', 'good'];
     await guard.execute(() => {
       if (answers.shift() === 'bad') throw new Error('no');
@@ -150,8 +150,8 @@ describe('several budgets', () => {
     const all = retryWindow({ clock });
     const a = retryWindow({ clock });
     const b = retryWindow({ clock });
-    const guardA = pipeline(retry({ clock, window: [all, a], backoff: () => 0 }));
-    const guardB = pipeline(retry({ clock, window: [b, all], backoff: () => 0 }));
+    const guardA = pipeline(retry({ clock, budget: [all, a], backoff: () => 0 }));
+    const guardB = pipeline(retry({ clock, budget: [b, all], backoff: () => 0 }));
     let calls = 0;
     const call = (): never => {
       calls++;
@@ -183,7 +183,7 @@ describe('several budgets', () => {
     let allow = false;
     const own = plain(() => allow);
     const window = retryWindow({ clock });
-    const guard = pipeline(retry({ clock, window: [window, own], backoff: () => 0 }));
+    const guard = pipeline(retry({ clock, budget: [window, own], backoff: () => 0 }));
     await guard.execute(fails).catch(() => {});
     expect(window.snapshot().used).toBe(0);
     allow = true;
@@ -196,8 +196,8 @@ describe('several budgets', () => {
 
   it('with two of three methods are refused', () => {
     const own = plain(() => true);
-    expect(() => retry({ window: [own, retryWindow(), own] })).toThrow(
-      new TypeError('retry: of the budgets in window all but one must have canRetry, got 2 without'),
+    expect(() => retry({ budget: [own, retryWindow(), own] })).toThrow(
+      new TypeError('retry: of the budgets in budget all but one must have canRetry, got 2 without'),
     );
   });
 
@@ -210,7 +210,7 @@ describe('several budgets', () => {
       plain(() => false),
       { canRetry: () => true },
     );
-    await pipeline(retry({ window: [first, second] }))
+    await pipeline(retry({ budget: [first, second] }))
       .execute(fails)
       .catch(() => {});
     expect(first.log).toEqual(['request', 'try', 'done undefined']);
@@ -224,14 +224,14 @@ describe('several budgets', () => {
       asked,
     );
     const broken = Object.assign(plain(fails), asked);
-    await expect(pipeline(retry({ window: [first, broken] })).execute(() => Promise.reject('x'))).rejects.toThrow('no');
+    await expect(pipeline(retry({ budget: [first, broken] })).execute(() => Promise.reject('x'))).rejects.toThrow('no');
     expect(first.log).toEqual(['request', 'try', 'done undefined']);
   });
 
   it('are told how first tries and retries end, those that ask for it', async () => {
     const tokens = tokenBudget({ maxTokens: 10, tokenRatio: 0.5 });
     const own = plain(() => true);
-    const guard = pipeline(retry({ window: [tokens, own], maxRetries: 2, backoff: () => 0 }));
+    const guard = pipeline(retry({ budget: [tokens, own], maxRetries: 2, backoff: () => 0 }));
     await guard.execute(fails).catch(() => {});
     expect(tokens.snapshot().tokens).toBe(7);
     await guard.execute(() => 'fine');
@@ -241,7 +241,7 @@ describe('several budgets', () => {
 
   it('may be none: then nothing holds it back', async () => {
     let calls = 0;
-    const guard = pipeline(retry({ window: [], maxRetries: 500, backoff: () => 0 }));
+    const guard = pipeline(retry({ budget: [], maxRetries: 500, backoff: () => 0 }));
     await guard
       .execute(() => {
         calls++;
@@ -253,9 +253,9 @@ describe('several budgets', () => {
 
   it('must go by the clock of the policy', () => {
     for (const budget of [retryWindow, ratioBudget])
-      expect(() => retry({ window: [tokenBudget(), budget({ clock: manualClock() })], clock: manualClock() })).toThrow(
-        new TypeError('retry: clock must be that of window, got another one'),
+      expect(() => retry({ budget: [tokenBudget(), budget({ clock: manualClock() })], clock: manualClock() })).toThrow(
+        new TypeError('retry: clock must be that of budget, got another one'),
       );
-    retry({ window: [retryWindow(), tokenBudget(), ratioBudget()] });
+    retry({ budget: [retryWindow(), tokenBudget(), ratioBudget()] });
   });
 });

@@ -10,7 +10,7 @@ describe('a total outage three layers down, three tries a layer', { timeout: 30_
   const three = { layers: 3, maxRetries: 2, fails: () => true };
 
   it('gets 27 times the calls without a budget: the negative control', async () => {
-    const traffic = await callThrough({ ...three, window: () => [], perSecond: 20, durationMs: 5 * SECOND });
+    const traffic = await callThrough({ ...three, budget: () => [], perSecond: 20, durationMs: 5 * SECOND });
     expect(traffic.amplification(0, Infinity)).toEqual([3, 3, 3]);
     expect(traffic.total(0, Infinity)).toBe(27);
   });
@@ -22,23 +22,23 @@ describe('a total outage three layers down, three tries a layer', { timeout: 30_
     ['both windows', (clock) => [retryWindow({ clock }), retryWindow({ clock })]],
   ];
 
-  it.each(BUDGETS)('gets at most 1.2 times as many a layer with %s', async (_, window) => {
-    const traffic = await callThrough({ ...three, window, perSecond: 100, durationMs: 20 * SECOND });
+  it.each(BUDGETS)('gets at most 1.2 times as many a layer with %s', async (_, budget) => {
+    const traffic = await callThrough({ ...three, budget, perSecond: 100, durationMs: 20 * SECOND });
     for (const layer of traffic.amplification(0, Infinity)) expect(layer).toBeLessThanOrEqual(1.2);
   });
 
-  it.each(BUDGETS)('also where retries went well before: %s', async (_, window) => {
+  it.each(BUDGETS)('also where retries went well before: %s', async (_, budget) => {
     // A fifth of the calls fail, and their second tries do not: the window has grown to what they need.
     const outageMs = 40 * SECOND;
     const fails = (at: number, attempt: number, random: () => number): boolean =>
       at >= outageMs || (attempt === 0 && random() < 0.2);
-    const traffic = await callThrough({ ...three, fails, window, perSecond: 100, durationMs: outageMs + 20 * SECOND });
+    const traffic = await callThrough({ ...three, fails, budget, perSecond: 100, durationMs: outageMs + 20 * SECOND });
     for (const layer of traffic.amplification(outageMs, Infinity)) expect(layer).toBeLessThanOrEqual(1.2);
   });
 
   it('gets 1.2 times and ten a second more a layer with the budget that retry has by default', async () => {
-    const window = (clock: ManualClock): RetryBudget => ratioBudget({ clock });
-    const traffic = await callThrough({ ...three, window, perSecond: 200, durationMs: 20 * SECOND });
+    const budget = (clock: ManualClock): RetryBudget => ratioBudget({ clock });
+    const traffic = await callThrough({ ...three, budget, perSecond: 200, durationMs: 20 * SECOND });
     // 200 a second, and what the layer before made of it.
     traffic.amplification(0, Infinity).forEach((layer) => {
       expect(layer).toBeLessThanOrEqual(1.2 + 10 / 200 + 0.025);
