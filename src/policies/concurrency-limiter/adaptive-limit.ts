@@ -16,22 +16,32 @@ const MAX_ELAPSED_MS = 2 ** 31;
 /** A cohort takes in calls for a tenth of the window at most. */
 const COHORTS_A_WINDOW = 10;
 const LOOKS_A_BUCKET = 16;
+/** For a law that has bounds of its own. */
+const NO_BOUNDS = { minLimit: 1, maxLimit: Infinity };
 /** Less than any two calls are apart, unless they began in the same instant. */
 const A_MOMENT_MS = 1e-6;
 
 /** Little's law fed with one cohort of calls after the other. Time comes with the calls. */
 export class AdaptiveLimit {
   readonly law: LittleLaw;
-  readonly #cohort = new Cohort();
+  readonly #cohort: Cohort;
+  readonly #settings: AdaptiveLimitSettings;
   readonly #plan: CohortPlan;
   readonly #windowMs: number;
   /** When a cohort was last looked at for its end, and when it will be next. */
   #lookedAt = -Infinity;
   #lookAt = -Infinity;
 
-  constructor(settings: AdaptiveLimitSettings, bounds: LimitBounds) {
+  constructor(
+    settings: AdaptiveLimitSettings,
+    bounds: LimitBounds,
+    law = new LittleLaw(settings, bounds),
+    cohort = new Cohort(),
+  ) {
     const { windowMs, buckets } = settings;
-    this.law = new LittleLaw(settings, bounds);
+    this.law = law;
+    this.#cohort = cohort;
+    this.#settings = settings;
     this.#windowMs = windowMs;
     this.#plan = {
       minMs: windowMs / buckets,
@@ -56,11 +66,12 @@ export class AdaptiveLimit {
     this.#cohort.refuse();
   }
 
-  end(startedAt: number, elapsedMs: number, verdict: Verdict): void {
+  /** A call has ended; without `learns` the limit stays as it is for now. */
+  end(startedAt: number, elapsedMs: number, verdict: Verdict, learns = true): void {
     const isSample = elapsedMs >= 0 && elapsedMs <= MAX_ELAPSED_MS;
     this.#cohort.end(startedAt, elapsedMs, isSample ? verdict : 'ignored');
     // Until now it was in flight itself.
-    if (isSample) this.advance(startedAt + elapsedMs, 1);
+    if (isSample && learns) this.advance(startedAt + elapsedMs, 1);
   }
 
   /** Begins to measure anew with the calls from `at` on, at the limit that holds. */
@@ -75,17 +86,14 @@ export class AdaptiveLimit {
     this.#cohort.restart(at);
   }
 
-  /** What a call at `at` would find, but for what the latest calls have shown and no call has looked at yet. */
-  seenAt(at: number, inflight: number): { limit: number; maxQps: number; minRttMs: number } {
-    const { law } = this;
-    if (!law.isKnown || this.#isStale(at, inflight)) return { limit: law.unknownLimit, maxQps: 0, minRttMs: 0 };
-    const { limit, maxQps, minRttMs } = law;
-    return { limit, maxQps, minRttMs };
-  }
-
-  /** What was learnt before a window of silence is out of date. */
-  #isStale(at: number, inflight: number): boolean {
-    return at - this.#lookedAt > this.#windowMs && inflight === 0;
+  /** What a call at `at` would find. Changes nothing. */
+  lawAt(at: number, inflight: number): LittleLaw {
+    if (at >= this.#lookedAt && at < this.#lookAt) return this.law;
+    const copy = new AdaptiveLimit(this.#settings, NO_BOUNDS, this.law.copy(), this.#cohort.copy());
+    copy.#plan.rttMs = this.#plan.rttMs;
+    copy.#lookedAt = this.#lookedAt;
+    copy.#look(at, inflight);
+    return copy.law;
   }
 
   #look(at: number, inflight: number): boolean {
@@ -95,7 +103,8 @@ export class AdaptiveLimit {
       if (sinceMs < -this.#windowMs) this.#restartAll(at);
       return false;
     }
-    if (this.law.isKnown && this.#isStale(at, inflight)) {
+    // What was learned before a window of silence is out of date.
+    if (sinceMs > this.#windowMs && inflight === 0 && this.law.isKnown) {
       this.law.forget();
       this.#restartAll(at);
     }

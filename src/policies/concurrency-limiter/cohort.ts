@@ -79,6 +79,27 @@ export class Cohort {
     this.#limited = false;
   }
 
+  /** One that goes on by itself. */
+  copy(): Cohort {
+    const made = new Cohort();
+    made.#from = this.#from;
+    made.#until = this.#until;
+    made.#firstAt = this.#firstAt;
+    made.#answeredAt = this.#answeredAt;
+    made.#members = this.#members;
+    made.#open = this.#open;
+    made.#inflight = this.#inflight;
+    made.#successes = this.#successes;
+    made.#rtt = this.#rtt;
+    made.#rttSquares = this.#rttSquares;
+    made.#dropped = this.#dropped;
+    made.#failures = this.#failures;
+    made.#droppedRtt = this.#droppedRtt;
+    made.#limited = this.#limited;
+    made.#dispersion = this.#dispersion;
+    return made;
+  }
+
   admit(at: number, inflight: number): void {
     if (at <= this.#from || at > this.#until) return;
     if (this.#members === 0) this.#firstAt = at;

@@ -114,8 +114,6 @@ function readSettings(read: OptionReader): Settings {
   };
 }
 
-const isFixed = ({ minLimit, maxLimit }: LimitBounds): boolean => minLimit === maxLimit;
-
 const NO_QUEUE = {};
 
 class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGate {
@@ -127,7 +125,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
   readonly #tierRatios: TierRatios | undefined;
   #settings: Settings;
   /** With only one limit to choose from there is nothing to learn, and nothing is measured. */
-  #fixed: boolean;
+  #fixed = false;
   #inflight = 0;
   /** When the mode was switched off, and whether calls came since: no throughput can be measured across them. */
   #offAt = -Infinity;
@@ -139,7 +137,6 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
   constructor(read: OptionReader) {
     super(read, 'concurrencyLimiter');
     this.#settings = readSettings(read);
-    this.#fixed = isFixed(this.#settings);
     this.#load = read.fn('load') ?? processLoad({ clock: this.clock });
     this.#tierRatios = readTierRatios(read);
     const measuring = {
@@ -151,6 +148,12 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
     };
     this.abandonedMs = read.number('abandonedMs', 30_000, { min: 0, infinite: true });
     this.#limit = new AdaptiveLimit(measuring, this.#settings);
+    this.#fixed = this.#isFixed(this.#settings);
+  }
+
+  /** Calls of tiers that fill a share only are told when to come back: by the response time. */
+  #isFixed({ minLimit, maxLimit }: LimitBounds): boolean {
+    return minLimit === maxLimit && this.#tierRatios === undefined;
   }
 
   get usesElapsed(): boolean {
@@ -195,7 +198,8 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
 
   #settle(verdict: Verdict, elapsedMs: number, ctx: Partial<Context> | undefined): void {
     if (this.ledger.end(ctx) !== COUNTED || this.#fixed) return;
-    this.#limit.end(ctx?.startedAt ?? this.clock.now() - elapsedMs, elapsedMs, verdict);
+    const startedAt = ctx?.startedAt ?? this.clock.now() - elapsedMs;
+    this.#limit.end(startedAt, elapsedMs, verdict, this.mode !== 'off');
   }
 
   hasRoom(ctx: Context, now?: number): boolean {
@@ -254,7 +258,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
     const mode = readMode(read, this.mode);
     read.done();
     const { minLimit, maxLimit } = this.#settings;
-    const fixed = isFixed(settings);
+    const fixed = this.#isFixed(settings);
     const limit = this.#limit;
     this.#settings = settings;
     if (fixed !== this.#fixed) limit.startOver(this.clock.now());
@@ -274,17 +278,19 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
     this.mode = mode;
   }
 
-  /** Changes nothing. What the calls have shown since the latest one began is for the next one to find. */
+  /** What a call would find now. Changes nothing: what there is to learn and to tell is for that call. */
   snapshot(): ConcurrencyLimiterSnapshot {
     const now = this.clock.now();
     const load = this.#load();
+    const measures = !this.#fixed && this.mode !== 'off';
+    const law = measures ? this.#limit.lawAt(now, this.#inflight) : this.#limit.law;
+    const { limit, isKnown, maxQps, minRttMs } = law;
     const isLoaded = load >= this.#settings.loadThreshold || this.#coolsDown(now);
-    const { limit, maxQps, minRttMs } = this.#limit.seenAt(now, this.#inflight);
     return {
       limit,
       inflight: this.#inflight,
-      maxQps,
-      minRttMs,
+      maxQps: isKnown ? maxQps : 0,
+      minRttMs: isKnown ? minRttMs : 0,
       load,
       limiting: this.mode !== 'off' && this.#inflight >= limit && isLoaded,
     };

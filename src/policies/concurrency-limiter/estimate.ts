@@ -10,6 +10,14 @@ export class Estimate {
   /** Square of the relative standard error. */
   #variance = Infinity;
 
+  /** One that goes on by itself. */
+  copy(): Estimate {
+    const made = new Estimate();
+    made.set(this.value, 0);
+    made.#variance = this.#variance;
+    return made;
+  }
+
   get isKnown(): boolean {
     return this.#variance < Infinity;
   }

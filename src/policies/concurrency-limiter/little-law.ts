@@ -73,6 +73,22 @@ export class LittleLaw {
     this.limit = Math.floor(bounds.maxLimit);
   }
 
+  /** One that goes on by itself: to see what it would learn. */
+  copy(): LittleLaw {
+    const made = new LittleLaw(this.#settings, this.#bounds);
+    made.limit = this.limit;
+    made.#throughput = this.#throughput.copy();
+    made.#minRtt = this.#minRtt.copy();
+    made.#draining = this.#draining;
+    made.#boost = this.#boost;
+    made.#successRatio = this.#successRatio;
+    made.#drainedAt = this.#drainedAt;
+    made.#drainMs = this.#drainMs;
+    made.#drainedThroughput = this.#drainedThroughput;
+    made.#cruiseRttMs = this.#cruiseRttMs;
+    return made;
+  }
+
   /** Whether there are data. */
   get isKnown(): boolean {
     return this.#minRtt.isKnown;
@@ -93,15 +109,10 @@ export class LittleLaw {
     return this.#throughput.value * this.#minRtt.value;
   }
 
-  /** The limit before there are data. */
-  get unknownLimit(): number {
-    return Math.floor(this.#bounds.maxLimit);
-  }
-
   setBounds(bounds: LimitBounds): void {
     this.#bounds = bounds;
     if (this.isKnown) this.#cruise();
-    else this.limit = this.unknownLimit;
+    else this.limit = Math.floor(bounds.maxLimit);
   }
 
   /** Without data, as at the start. */
@@ -110,7 +121,7 @@ export class LittleLaw {
     this.#minRtt = new Estimate();
     this.#drainedAt = -Infinity;
     this.#drainedThroughput = 0;
-    this.limit = this.unknownLimit;
+    this.limit = Math.floor(this.#bounds.maxLimit);
   }
 
   /** The very first answers. */

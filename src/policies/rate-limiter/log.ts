@@ -33,8 +33,13 @@ export class AdmissionLog implements Meter {
   }
 
   take(now: number, cost: number, limit: number): boolean {
+    if (cost > limit) return false;
+    let at = this.#now;
+    if (now > at) at = now;
+    const isOld = this.#size > 0 && this.#isGone(this.#times[this.#oldest] as number, at);
+    // A refusal changes nothing, and neither does the time of it.
+    if ((isOld ? this.#usedAt(now)[0] : this.#used).plus(cost) > limit) return false;
     this.#advance(now);
-    if (this.#used.plus(cost) > limit) return false;
     this.#used.add(cost);
     this.#append(cost);
     return true;
@@ -162,7 +167,8 @@ export class AdmissionLog implements Meter {
 
   /** What is counted at `now`, and the first entry that still is. Changes nothing, as `#advance` would. */
   #usedAt(now: number): [used: Total, first: number] {
-    const at = now > this.#now ? now : this.#now;
+    let at = this.#now;
+    if (now > at) at = now;
     const size = this.#size;
     if (size > 0 && this.#isGone(this.#time(size - 1), at)) return [new Total(), size];
     const used = this.#used.copy();

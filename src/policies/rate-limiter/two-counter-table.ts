@@ -31,14 +31,27 @@ export class Counters {
   }
 
   take(slot: number, now: number, cost: number, limit: number): boolean {
-    const at = this.#advance(slot, now);
-    if (this.#estimate(slot, at) + cost > limit) return false;
-    (this.#cells[slot * STRIDE + CURRENT] as number) += cost;
+    const time = now / this.#windowMs;
+    let held = this.#now;
+    if (time > held) held = time;
+    const window = Math.floor(held);
+    const cells = this.#cells;
+    const at = slot * STRIDE;
+    const passed = window - (cells[at + WINDOW] as number);
+    const counted = cells[at + CURRENT] as number;
+    const current = passed === 0 ? counted : 0;
+    const previous = passed === 0 ? (cells[at + PREVIOUS] as number) : passed === 1 ? counted : 0;
+    // A refusal changes nothing, and neither does the time of it.
+    if (previous * (1 - (held - window)) + current + cost > limit) return false;
+    this.#now = held;
+    cells[at + WINDOW] = window;
+    cells[at + PREVIOUS] = previous;
+    cells[at + CURRENT] = current + cost;
     return true;
   }
 
-  /** Brings the slot to the present window, and says how far that has got. */
-  #advance(slot: number, now: number): number {
+  /** Brings the slot to the present window. */
+  #advance(slot: number, now: number): void {
     const time = now / this.#windowMs;
     if (time > this.#now) this.#now = time;
     const window = Math.floor(this.#now);
@@ -50,12 +63,6 @@ export class Counters {
       cells[at + CURRENT] = 0;
       cells[at + WINDOW] = window;
     }
-    return this.#now - window;
-  }
-
-  #estimate(slot: number, fraction: number): number {
-    const at = slot * STRIDE;
-    return (this.#cells[at + PREVIOUS] as number) * (1 - fraction) + (this.#cells[at + CURRENT] as number);
   }
 
   /** Empties the slot for a new owner. */
@@ -91,7 +98,8 @@ export class Counters {
 
   /** The slot at `now`. Changes nothing, as `#advance` would. */
   #seenAt(slot: number, now: number): { window: number; fraction: number; previous: number; current: number } {
-    const time = now / this.#windowMs > this.#now ? now / this.#windowMs : this.#now;
+    let time = this.#now;
+    if (now / this.#windowMs > time) time = now / this.#windowMs;
     const window = Math.floor(time);
     const at = slot * STRIDE;
     const passed = window - (this.#cells[at + WINDOW] as number);

@@ -14,7 +14,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 /** A limiter for `places` calls with a queue, and calls that end when told to. */
-function queued(queue: QueueOptions, { places = 1, load = () => 1 as number } = {}) {
+function queued(queue: QueueOptions, { places = 1, load = () => 1 as number, abandonedMs = 30_000 } = {}) {
   const clock = manualClock();
   const events: ResilienceEvent[] = [];
   const limiter = concurrencyLimiter({
@@ -22,6 +22,7 @@ function queued(queue: QueueOptions, { places = 1, load = () => 1 as number } = 
     maxLimit: places,
     coolDownMs: 0,
     load,
+    abandonedMs,
     queue,
     observer: (event) => events.push(event),
     clock,
@@ -188,7 +189,7 @@ describe('a limiter with a queue', () => {
 
   it('an abort in the very turn in which it is let in gives the permit back', async () => {
     for (let turns = 0; turns < 12; turns++) {
-      const { call, finish, clock, limiter, log } = queued(QUEUE);
+      const { call, finish, clock, limiter, log } = queued(QUEUE, { abandonedMs: 0 });
       const controller = new AbortController();
       void call('a');
       void call('b', { signal: controller.signal });

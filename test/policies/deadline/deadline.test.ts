@@ -1,4 +1,4 @@
-import { type DeadlineOptions, deadline, isRejected, pipeline, type ResilienceEvent, type Verdict } from 'evenkeel';
+import { type Context, type DeadlineOptions, deadline, isRejected, pipeline, type ResilienceEvent, type Verdict } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -12,8 +12,6 @@ function measured(times: readonly number[], options: DeadlineOptions) {
   for (const ms of times) gate.release('success', ms, { startedAt: 0 });
   return gate;
 }
-
-type Verdict = Parameters<ReturnType<typeof deadline>['release']>[0];
 
 /** A call that is let in whatever its age, and ends so. */
 function ends(gate: ReturnType<typeof deadline>, verdict: Verdict, ms: number, ctx?: Partial<Context>): void {
