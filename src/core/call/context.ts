@@ -256,39 +256,55 @@ export class CallContext implements Context {
    */
   static start<R>(ctx: CallContext, under: CallContext): Promise<R> {
     const abortable = ctx.#abortable;
-    const aborted = abortable?.aborted === true;
-    let fn: UserFunction | undefined;
-    let one: CallContext | undefined = under;
-    do {
-      // An aborted call sends nothing.
-      one.#work = (one.#work + RUNNING) | (aborted ? 0 : SENT);
-      const from: UserFunction | CallContext = one.#from;
-      if (typeof from === 'function') {
-        fn ??= from;
-        one = one.#extra?.outer;
-      } else one = from;
-    } while (one !== undefined);
-    if (aborted) return rejectSoon(abortable?.reason);
+    if (abortable?.aborted) {
+      // Nothing is sent, and it ends all the same.
+      CallContext.#begun(under, 0);
+      return rejectSoon(abortable.reason);
+    }
+    const from = under.#from;
+    let fn: UserFunction;
+    // Nearly always: the first context of a call that is not made in another one.
+    if (typeof from === 'function' && under.#extra === undefined) {
+      under.#work = (under.#work + RUNNING) | SENT;
+      fn = from;
+    } else fn = CallContext.#begun(under, SENT);
     try {
-      return Promise.resolve((fn as UserFunction)(ctx as never)) as Promise<R>;
+      return Promise.resolve(fn(ctx as never)) as Promise<R>;
     } catch (error) {
       return rejectSoon(error);
     }
   }
 
-  /** A function that `start` called under `ctx` has settled. */
-  static ended(ctx: CallContext, ok: boolean, result: unknown): void {
+  /** Marks `ctx` and all contexts around it; returns the function. */
+  static #begun(ctx: CallContext, sent: number): UserFunction {
+    let fn: UserFunction | undefined;
+    let one: CallContext | undefined = ctx;
+    do {
+      one.#work = (one.#work + RUNNING) | sent;
+      const from: UserFunction | CallContext = one.#from;
+      if (typeof from === 'function') fn ??= from;
+      one = CallContext.#around(one);
+    } while (one !== undefined);
+    return fn as UserFunction;
+  }
+
+  /** A function that `start` called under `ctx` has settled. Returns whether other work under it goes on. */
+  static ended(ctx: CallContext, ok: boolean, result: unknown): boolean {
+    if (typeof ctx.#from === 'function' && ctx.#extra === undefined) ctx.#work -= RUNNING;
+    else CallContext.#ended(ctx, ok, result);
+    return ctx.#work >= RUNNING;
+  }
+
+  static #ended(ctx: CallContext, ok: boolean, result: unknown): void {
     let one: CallContext | undefined = ctx;
     do {
       one.#work -= RUNNING;
-      const extra: Extra | undefined = one.#extra;
-      if (extra?.workListeners !== undefined && one.#work < RUNNING) {
-        const listeners = extra.workListeners;
-        extra.workListeners = undefined;
+      const listeners: WorkListener[] | undefined = one.#extra?.workListeners;
+      if (listeners !== undefined && one.#work < RUNNING) {
+        (one.#extra as Extra).workListeners = undefined;
         for (const listener of listeners) listener.workEnded(ok, result);
       }
-      const from: UserFunction | CallContext = one.#from;
-      one = typeof from === 'function' ? extra?.outer : from;
+      one = CallContext.#around(one);
     } while (one !== undefined);
   }
 

@@ -14,7 +14,7 @@ class Followers {
   static readonly #collected = new FinalizationRegistry<{ followers: Followers; ref: WeakRef<AbortSignal> }>(
     ({ followers, ref }) => followers.#forget(ref),
   );
-  readonly #outer: Abortable;
+  #outer: Abortable;
   readonly #refs = new Set<WeakRef<AbortSignal>>();
 
   private constructor(outer: Abortable) {
@@ -22,7 +22,7 @@ class Followers {
   }
 
   static follow(outer: Abortable, controller: AbortController): void {
-    // One for all the calls under a signal, whoever wraps it.
+    // One for all the calls under a signal, for which there may be more than one scope.
     const key = outer instanceof SignalScope ? outer.signal : outer;
     let followers = Followers.#of.get(key);
     if (followers === undefined) {
@@ -35,6 +35,17 @@ class Followers {
     if (followers.#refs.size === 0) outer.add(followers.#onAbort);
     followers.#refs.add(ref);
     Followers.#collected.register(signal, { followers, ref });
+  }
+
+  /** What follows `scope`, which ends, follows `outer` from now on. */
+  static move(scope: Pick<Abortable, 'remove'>, outer: Abortable): void {
+    const followers = Followers.#of.get(scope);
+    if (followers === undefined || followers.#refs.size === 0) return;
+    Followers.#of.delete(scope);
+    scope.remove(followers.#onAbort);
+    followers.#outer = outer;
+    if (outer.aborted) followers.#onAbort();
+    else outer.add(followers.#onAbort);
   }
 
   readonly #onAbort = (): void => {
@@ -51,17 +62,18 @@ class Followers {
   }
 }
 
+/** What a call that ends has made: a signal if it was read, and what follows it. */
+type Ending = Pick<AbortScope, 'aborted' | 'controller' | 'remove'>;
+
 /**
  * After a call has ended with `result`: the signal of `scope`, if it was read and `result` is an object that may go on
- * with it, aborts when `outer` does.
+ * with it, aborts when `outer` does; so does what was linked to `scope` by calls inside.
  */
-export function followAbort(
-  outer: Abortable,
-  scope: Pick<AbortScope, 'aborted' | 'controller'>,
-  result: unknown,
-): void {
+export function followAbort(outer: Abortable, scope: Ending, result: unknown): void {
+  if (scope.aborted) return;
+  Followers.move(scope, outer);
   const { controller } = scope;
-  if (controller === undefined || scope.aborted || typeof result !== 'object' || result === null) return;
+  if (controller === undefined || typeof result !== 'object' || result === null) return;
   if (outer.aborted) controller.abort(outer.reason);
   else Followers.follow(outer, controller);
 }

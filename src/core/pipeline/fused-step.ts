@@ -173,10 +173,11 @@ export class FusedStep implements Step, Stopper {
     const { working } = waiting;
     waiting.call = undefined;
     if (this.#idle.length < MAX_IDLE) this.#idle.push(waiting);
+    let works: boolean;
     if (working !== undefined) {
       waiting.working = undefined;
-      CallContext.ended(working, ok, result);
-    }
+      works = CallContext.ended(working, ok, result);
+    } else works = isWorking(call.ctx);
     if (call.state !== PENDING) {
       if (call.state === STOPPING) call.state = SETTLED;
       return;
@@ -194,7 +195,7 @@ export class FusedStep implements Step, Stopper {
       result = error;
     }
     const flat = this.#flat;
-    if (ok && flat !== undefined && !isWorking(ctx)) {
+    if (ok && flat !== undefined && !works) {
       const spentMs = (elapsedMs as number) < 0 ? 0 : (elapsedMs as number);
       let i = flat.length - 1;
       try {
@@ -222,7 +223,7 @@ export class FusedStep implements Step, Stopper {
     if (outer === undefined) return;
     if (body === undefined) {
       call.unfollow();
-      if (ok && call.isSignalOut) followAbort(outer, call.scope, result);
+      if (ok && call.hasScope) followAbort(outer, call, result);
       return;
     }
     const abort = (): void => call.scope.abort(outer.reason);
@@ -230,7 +231,7 @@ export class FusedStep implements Step, Stopper {
     outer.add(abort);
     body.listeners.push(() => {
       outer.remove(abort);
-      if (call.isSignalOut) followAbort(outer, call.scope, result);
+      followAbort(outer, call, result);
     });
   }
 

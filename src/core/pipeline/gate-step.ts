@@ -1,18 +1,11 @@
-import {
-  abortableOf,
-  type Body,
-  CallContext,
-  type Context,
-  isWorking,
-  noteRefusal,
-  openBodyOf,
-} from '../call/context.js';
+import { abortableOf, CallContext, type Context, isWorking, noteRefusal } from '../call/context.js';
 import { callFunction, checkContext, untilFunctionEnds } from '../call/function.js';
 import { callNext, rejectSoon, untilAbort } from '../call/promises.js';
-import { RejectedError, type Rejection, throwLater } from '../errors.js';
+import { RejectedError, type Rejection } from '../errors.js';
 import type { Gate, Next, Verdict } from '../policy.js';
+import type { Clock } from '../time/clock.js';
 import { defaultVerdict, judge } from '../verdict.js';
-import { ABANDONED_MS, HeldPermits } from './held-permits.js';
+import { ABANDONED_MS, HeldPermits, releaseInTime } from './held-permits.js';
 import type { Inside, Layer } from './step.js';
 
 /**
@@ -85,22 +78,24 @@ export class GateStep implements Layer {
   /** After `admit`: runs what is inside, and releases the permits when that has ended. */
   proceed<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     let promise: Promise<R>;
-    const isFunction = (next as unknown) === callFunction;
+    let isFunction = (next as unknown) === callFunction;
     if (isFunction) {
-      checkContext(ctx);
-      promise = CallContext.start<R>(ctx, ctx);
-    } else promise = callNext(ctx, next);
+      const own: Context = ctx;
+      checkContext(own);
+      promise = CallContext.start<R>(own, own);
+      const abortable = CallContext.abortableOf(own);
+      if (abortable !== undefined) {
+        isFunction = false;
+        promise = untilFunctionEnds(promise, own, abortable);
+      }
+    } else {
+      promise = callNext(ctx, next);
+      const abortable = this.#inside.ends ? undefined : abortableOf(ctx);
+      if (abortable !== undefined) promise = untilAbort(promise, abortable, this.#inside.microtasks, true);
+    }
     const waiting = this.#idle.pop() ?? this.#newWaiting();
     waiting.ctx = ctx;
-    const abortable = abortableOf(ctx);
-    if (abortable === undefined || (!isFunction && this.#inside.ends)) {
-      waiting.isFunction = isFunction;
-    } else {
-      waiting.isFunction = false;
-      promise = isFunction
-        ? untilFunctionEnds(promise, ctx as Context as CallContext, abortable)
-        : untilAbort(promise, abortable, this.#inside.microtasks, true);
-    }
+    waiting.isFunction = isFunction;
     // Not `promise.then`: a promise with a `then` of its own could call back twice.
     return then.call(promise, waiting.onValue, waiting.onError) as Promise<R>;
   }
@@ -109,17 +104,24 @@ export class GateStep implements Layer {
     const waiting: Waiting = {
       ctx: undefined,
       isFunction: false,
-      onValue: (value) => this.succeed(value, this.#done(waiting, true, value), undefined, undefined),
-      onError: (error) => this.fail(error, this.#done(waiting, false, error), undefined, undefined),
+      onValue: (value) => {
+        const ctx = this.#done(waiting);
+        const working = waiting.isFunction ? CallContext.ended(ctx as CallContext, true, value) : isWorking(ctx);
+        return this.#succeed(value, ctx, undefined, working);
+      },
+      onError: (error) => {
+        const ctx = this.#done(waiting);
+        if (waiting.isFunction) CallContext.ended(ctx as CallContext, false, error);
+        return this.fail(error, ctx, undefined, undefined);
+      },
     };
     return waiting;
   }
 
-  #done(waiting: Waiting, ok: boolean, result: unknown): Context {
+  #done(waiting: Waiting): Context {
     const ctx = waiting.ctx as Context;
     waiting.ctx = undefined;
     if (this.#idle.length < MAX_IDLE) this.#idle.push(waiting);
-    if (waiting.isFunction) CallContext.ended(ctx as CallContext, ok, result);
     return ctx;
   }
 
@@ -144,12 +146,12 @@ export class GateStep implements Layer {
   }
 
   /** `#release` for the usual case: no gate judges, all work has ended, and the time is known or no gate asks for it. */
-  succeed<R>(value: R, ctx: Context, _next: unknown, elapsedMs: number | undefined): R {
+  #succeed<R>(value: R, ctx: Context, elapsedMs: number | undefined, working: boolean): R {
     const gates = this.#gates;
     // Not `Math.max` for all: its number cost a breaker alone 10 % of its call.
     const spentMs = elapsedMs === undefined ? 0 : Math.max(0, elapsedMs);
     let i = gates.length - 1;
-    if (!isWorking(ctx)) {
+    if (!working) {
       try {
         for (; i >= 0; i--) {
           const gate = gates[i] as Gate;
@@ -162,6 +164,10 @@ export class GateStep implements Layer {
       }
     }
     return i < 0 ? value : (this.#release(i + 1, ctx, true, value, elapsedMs) as R);
+  }
+
+  succeed<R>(value: R, ctx: Context, _next: unknown, elapsedMs: number | undefined): R {
+    return this.#succeed(value, ctx, elapsedMs, isWorking(ctx));
   }
 
   fail(error: unknown, ctx: Context, _next: unknown, elapsedMs: number | undefined): unknown {
@@ -202,7 +208,7 @@ export class GateStep implements Layer {
         problem = { error };
       }
       try {
-        if (working) this.#releaseWorking(i, verdict, spentMs, ctx, ok === true);
+        if (working) releaseInTime(gate, verdict, spentMs, ctx, ok === true, () => this.#heldBy(i, ctx.clock));
         else gate.release(verdict, spentMs, ctx);
       } catch (error) {
         problem ??= { error };
@@ -216,56 +222,10 @@ export class GateStep implements Layer {
     return result;
   }
 
-  /** The call is answered, and a function under the admission, or the body of the answer, has not ended. */
-  #releaseWorking(place: number, verdict: Verdict, spentMs: number, ctx: Context, ok: boolean): void {
-    const body = ok ? openBodyOf(ctx) : undefined;
-    if (body !== undefined && verdict === 'success') this.#releaseAfter(body, place, ctx);
-    else this.#releaseAfterWork(place, verdict, spentMs, ctx, ok);
-  }
-
-  /** The verdict is that on the body: a promise that rejects is `dropped`, a caller who gives up `ignored`. */
-  #releaseAfter(body: Body, place: number, ctx: Context): void {
-    const abortable = abortableOf(ctx);
-    let open = true;
-    const end = (verdict: Verdict): void => {
-      if (!open) return;
-      open = false;
-      abortable?.remove(giveUp);
-      try {
-        const spentMs = Math.max(0, ctx.clock.now() - ctx.startedAt);
-        this.#releaseAfterWork(place, verdict, spentMs, ctx, verdict === 'success');
-      } catch (error) {
-        throwLater(error);
-      }
-    };
-    const giveUp = (): void => end('ignored');
-    abortable?.add(giveUp);
-    body.listeners.push(() => end(body.failed ? 'dropped' : 'success'));
-  }
-
-  #releaseAfterWork(place: number, verdict: Verdict, spentMs: number, ctx: Context, ok: boolean): void {
-    const gate = this.#gates[place] as Gate;
-    const { abandonedMs = ABANDONED_MS } = gate;
-    // The body of an answer that is a failure is not read: only functions are work then.
-    const bodies = ok && verdict !== 'success' ? (openBodyOf(ctx)?.pending ?? 0) : 0;
-    if (gate.holds !== 'work' || !(abandonedMs > 0) || !isWorking(ctx, bodies)) {
-      gate.release(verdict, spentMs, ctx);
-      return;
-    }
-    // Only a call that its caller gave up counts by how its work ends.
-    const gaveUp = !ok && verdict === 'ignored';
-    if (!gaveUp) gate.answered?.(verdict, spentMs, ctx);
+  #heldBy(place: number, clock: Clock): HeldPermits {
     this.#held ??= [];
-    this.#held[place] ??= new HeldPermits(ctx.clock, abandonedMs);
-    this.#held[place].hold(ctx, (abandoned, workOk, result) => {
-      if (abandoned) gate.release('ignored', spentMs, ctx, { abandoned });
-      else if (!gaveUp) gate.release(verdict, spentMs, ctx);
-      // An error after an abort is most likely the abort's.
-      else {
-        const truly = workOk ? judge(gate.classify, true, result, ctx) : 'ignored';
-        gate.release(truly, Math.max(0, ctx.clock.now() - ctx.startedAt), ctx);
-      }
-    });
+    this.#held[place] ??= new HeldPermits(clock, (this.#gates[place] as Gate).abandonedMs ?? ABANDONED_MS);
+    return this.#held[place];
   }
 }
 

@@ -1,6 +1,16 @@
-import { type Context, onWorkEnd, type WorkListener } from '../call/context.js';
+import {
+  abortableOf,
+  type Body,
+  type Context,
+  isWorking,
+  onWorkEnd,
+  openBodyOf,
+  type WorkListener,
+} from '../call/context.js';
 import { throwLater } from '../errors.js';
+import type { Gate, Verdict } from '../policy.js';
 import type { Clock, TimerHandle } from '../time/clock.js';
+import { judge } from '../verdict.js';
 
 /** How a permit ends: with the work, of which `ok` and `result` are the latest outcome, or written off. */
 export type Release = (abandoned: boolean, ok: boolean, result: unknown) => void;
@@ -88,4 +98,76 @@ export class HeldPermits {
       throwLater(error);
     }
   }
+}
+
+/** What holds a permit: a gate, or a balancer's instance for one call. */
+export type Holder = Pick<Gate, 'holds' | 'abandonedMs' | 'classify' | 'answered' | 'release'>;
+
+/**
+ * Releases a permit of a call that is answered, while work under `ctx` goes on: at once where the holder does not count
+ * work, else when that has ended. A success whose body is open is judged by the end of the body.
+ *
+ * @param ok whether the answer is a value
+ * @param held where the permits are kept of which work goes on
+ */
+export function releaseInTime(
+  holder: Holder,
+  verdict: Verdict,
+  spentMs: number,
+  ctx: Context,
+  ok: boolean,
+  held: () => HeldPermits,
+): void {
+  const body = ok ? openBodyOf(ctx) : undefined;
+  if (body !== undefined && verdict === 'success') {
+    whenBodyEnds(body, ctx, (end, ms) => releaseAfterWork(holder, end, ms, ctx, 0, held));
+  } else {
+    // The body of an answer that is a failure is not read: only functions are work then.
+    releaseAfterWork(holder, verdict, spentMs, ctx, body?.pending ?? 0, held);
+  }
+}
+
+/** The verdict is that on the body: a promise that rejects is `dropped`, a caller who gives up `ignored`. */
+function whenBodyEnds(body: Body, ctx: Context, release: (verdict: Verdict, spentMs: number) => void): void {
+  const abortable = abortableOf(ctx);
+  let open = true;
+  const end = (verdict: Verdict): void => {
+    if (!open) return;
+    open = false;
+    abortable?.remove(giveUp);
+    try {
+      release(verdict, elapsedOf(ctx));
+    } catch (error) {
+      throwLater(error);
+    }
+  };
+  const giveUp = (): void => end('ignored');
+  abortable?.add(giveUp);
+  body.listeners.push(() => end(body.failed ? 'dropped' : 'success'));
+}
+
+const elapsedOf = ({ clock, startedAt }: Context): number => Math.max(0, clock.now() - startedAt);
+
+function releaseAfterWork(
+  holder: Holder,
+  verdict: Verdict,
+  spentMs: number,
+  ctx: Context,
+  besides: number,
+  held: () => HeldPermits,
+): void {
+  const { abandonedMs = ABANDONED_MS } = holder;
+  if (holder.holds !== 'work' || !(abandonedMs > 0) || !isWorking(ctx, besides)) {
+    holder.release(verdict, spentMs, ctx);
+    return;
+  }
+  // Only a call that its caller gave up counts by how its work ends.
+  const gaveUp = verdict === 'ignored' && abortableOf(ctx)?.aborted === true;
+  if (!gaveUp) holder.answered?.(verdict, spentMs, ctx);
+  held().hold(ctx, (abandoned, ok, result) => {
+    if (abandoned) holder.release('ignored', spentMs, ctx, { abandoned });
+    else if (!gaveUp) holder.release(verdict, spentMs, ctx);
+    // An error after an abort is most likely the abort's.
+    else holder.release(ok ? judge(holder.classify, true, result, ctx) : 'ignored', elapsedOf(ctx), ctx);
+  });
 }

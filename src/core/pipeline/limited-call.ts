@@ -79,9 +79,14 @@ export class LimitedCall implements TimerNode, Abortable {
     return this.#scope;
   }
 
-  /** Whether the signal was read, by which something may still listen. */
-  get isSignalOut(): boolean {
-    return this.#scope?.controller !== undefined;
+  /** Whether something may still listen to it. */
+  get hasScope(): boolean {
+    return this.#scope !== undefined;
+  }
+
+  /** Of a signal that was read. */
+  get controller(): AbortController | undefined {
+    return this.#scope?.controller;
   }
 
   get aborted(): boolean {

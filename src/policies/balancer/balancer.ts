@@ -8,6 +8,7 @@ import { RejectedError } from '../../core/errors.js';
 import { notify, type Observer, type ResilienceEvent } from '../../core/events.js';
 import { readCommon } from '../../core/options/common.js';
 import { invalid, OptionReader } from '../../core/options/validate.js';
+import { ABANDONED_MS } from '../../core/pipeline/held-permits.js';
 import type { Classify, Policy, Verdict } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
 import { Instance } from './instance.js';
@@ -72,6 +73,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
   readonly #weightOf: WeightOf<T>;
   readonly #byLatency: boolean;
   readonly #slowStart: boolean;
+  readonly #abandonedMs: number;
   /** Knows those that are not up also while it is not their turn to make the probes. */
   readonly #userProbes = new UserProbes<T>();
   #ownProbes: OwnProbes<T> | undefined;
@@ -86,6 +88,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     const instances = readInstances(read, this.#weightOf);
     this.#byLatency = read.oneOf('choice', 'smooth', ['smooth', 'latency']) === 'latency';
     this.#slowStart = read.boolean('slowStart', false);
+    this.#abandonedMs = read.number('abandonedMs', ABANDONED_MS, { min: 0, infinite: true });
     const probe = read.fn<Probe<T>>('probe');
     const { name, clock, random, classify, observer } = readCommon(read, 'balancer');
     read.done();
@@ -140,16 +143,24 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
       invalid(`${this.name}.report`, 'verdict', VERDICT_NAMES, verdict, true);
     }
     const reported = this.#pool.get(instance);
-    if (reported !== undefined) this.#end(reported, verdict, elapsedMs, undefined);
+    if (reported === undefined) return;
+    this.leave(reported, false);
+    this.#judge(reported, verdict, elapsedMs, undefined);
   }
 
-  settle(picked: Instance<T>, verdict: Verdict, ctx: Context): void {
-    this.#end(picked, verdict, 0, ctx.startedAt);
+  learn(picked: Instance<T>, verdict: Verdict, ctx: Context): void {
+    this.#judge(picked, verdict, 0, ctx.startedAt);
+  }
+
+  leave(picked: Instance<T>, abandoned: boolean): void {
+    if (picked.inFlight > 0) picked.inFlight--;
+    if (!abandoned) return;
+    const at = this.#timeOf(undefined);
+    this.#tell({ type: 'abandoned', policy: this.name, at, abandonedMs: this.#abandonedMs });
   }
 
   /** A call has ended that began at `startedAt`; if that is not known, `elapsedMs` ago. */
-  #end(instance: Instance<T>, verdict: Verdict, elapsedMs: number, startedAt: number | undefined): void {
-    if (instance.inFlight > 0) instance.inFlight--;
+  #judge(instance: Instance<T>, verdict: Verdict, elapsedMs: number, startedAt: number | undefined): void {
     if (verdict === 'ignored' || instance.removed) return;
     const { health } = instance;
     const ok = verdict === 'success';
@@ -224,7 +235,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
   }
 
   policy(): Policy<BalancedContext<T>> {
-    return new BalancerPolicy<T, Instance<T>>(this.name, this.#clock, this.#classify, this);
+    return new BalancerPolicy<T, Instance<T>>(this.name, this.#clock, this.#classify, this.#abandonedMs, this);
   }
 
   /** A clock that fails stands still; so does one that falls back, unless it was set. */

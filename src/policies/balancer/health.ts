@@ -4,7 +4,8 @@
  *     masked                                                    0
  *     else  min(ramp, (ρ / healthyRatio)^16, but ≥ 0.05)        ρ = success ratio of its latest 200 calls or so
  *
- * In the spirit of MSEC's nlb, whose weight · ρ² a period takes an instance with 3 % errors to nothing; this one settles.
+ * In the spirit of MSEC's nlb, whose weight · ρ² a period takes an instance with 3 % errors to nothing; this one
+ * settles.
  */
 
 /** What {@link Health} goes by. */
@@ -23,7 +24,9 @@ export type InstanceState = 'up' | 'masked' | 'recovering';
 const RAMP_STEPS = 20;
 /** Where the exponential ramp begins; each of its steps is 26 % up. */
 const EXPONENTIAL_START = 0.01;
-/** How many calls the success ratio looks back on: by number, so that an instance with few calls is judged as surely. */
+/**
+ * How many calls the success ratio looks back on: by number, so that an instance with few calls is judged as surely.
+ */
 const SAMPLES = 200;
 /** What an ill instance keeps, or there would be nothing to judge it by. */
 const LEAST_WEIGHT = 0.05;

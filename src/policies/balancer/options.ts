@@ -39,6 +39,11 @@ export interface BalancerOptions<T> extends CommonOptions {
   panicRatio?: number;
   /** Whether an instance that is added later begins at the bottom of the ramp. @default false */
   slowStart?: boolean;
+  /**
+   * How long a call whose work goes on after its answer counts as in flight, ms, ≥ 0; `Infinity` = until it ends.
+   * @default 30_000
+   */
+  abandonedMs?: number;
 }
 
 /** What its `update` can change. */

@@ -1,9 +1,10 @@
-import { type Context, derive, noteRefusal, type Provides } from '../../core/call/context.js';
+import { type Context, derive, isWorking, noteRefusal, type Provides } from '../../core/call/context.js';
 import { callNext, rejectSoon } from '../../core/call/promises.js';
 import type { RejectedError } from '../../core/errors.js';
-import { judge } from '../../core/verdict.js';
+import { HeldPermits, type Holder, releaseInTime } from '../../core/pipeline/held-permits.js';
 import type { Classify, Next, Policy, Verdict } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
+import { judge } from '../../core/verdict.js';
 
 /** The context behind a balancer's policy, which sets `instance`: `execute` does not ask for it. */
 export type BalancedContext<T> = Context & Provides<'instance'> & { readonly instance: T };
@@ -13,7 +14,10 @@ export interface Picker<I> {
   /** The instance for a call, if there is one. */
   choose(ctx: Context): I | undefined;
   refuse(ctx: Context): RejectedError;
-  settle(picked: I, verdict: Verdict, ctx: Context): void;
+  /** How a call to it ended. */
+  learn(picked: I, verdict: Verdict, ctx: Context): void;
+  /** Its work has ended, or in `abandonedMs` has not. */
+  leave(picked: I, abandoned: boolean): void;
 }
 
 export class BalancerPolicy<T, I extends { readonly value: T }> implements Policy<BalancedContext<T>> {
@@ -21,9 +25,13 @@ export class BalancerPolicy<T, I extends { readonly value: T }> implements Polic
   readonly clock: Clock;
   readonly #classify: Classify | undefined;
   readonly #picker: Picker<I>;
+  readonly #abandonedMs: number;
+  readonly #held: HeldPermits;
 
-  constructor(name: string, clock: Clock, classify: Classify | undefined, picker: Picker<I>) {
+  constructor(name: string, clock: Clock, classify: Classify | undefined, abandonedMs: number, picker: Picker<I>) {
     this.name = name;
+    this.#abandonedMs = abandonedMs;
+    this.#held = new HeldPermits(clock, abandonedMs);
     this.clock = clock;
     this.#classify = classify;
     this.#picker = picker;
@@ -41,16 +49,16 @@ export class BalancerPolicy<T, I extends { readonly value: T }> implements Polic
       inner = derive<BalancedContext<T>>(ctx, { instance: picked.value } as Partial<BalancedContext<T>>) as C;
     } catch (error) {
       // No context of ours, or of a broken clock.
-      this.#picker.settle(picked, 'ignored', ctx);
+      this.#picker.leave(picked, false);
       return rejectSoon(error);
     }
     return callNext(inner, next).then(
       (value) => {
-        this.#end(picked, true, value, ctx);
+        this.#end(picked, true, value, inner);
         return value;
       },
       (error: unknown) => {
-        this.#end(picked, false, error, ctx);
+        this.#end(picked, false, error, inner);
         throw error;
       },
     );
@@ -62,7 +70,31 @@ export class BalancerPolicy<T, I extends { readonly value: T }> implements Polic
     try {
       verdict = judge(this.#classify, ok, result, ctx);
     } finally {
-      this.#picker.settle(picked, verdict, ctx);
+      if (isWorking(ctx)) {
+        releaseInTime(this.#holderOf(picked), verdict, 0, ctx, ok, () => this.#held);
+      } else {
+        this.#picker.leave(picked, false);
+        this.#picker.learn(picked, verdict, ctx);
+      }
     }
+  }
+
+  /** In flight until the work has ended; judged at the answer, or at the end of its body. */
+  #holderOf(picked: I): Holder {
+    let learnt = false;
+    const learn = (verdict: Verdict, ctx: Context): void => {
+      if (!learnt) this.#picker.learn(picked, verdict, ctx);
+      learnt = true;
+    };
+    return {
+      holds: 'work',
+      abandonedMs: this.#abandonedMs,
+      classify: this.#classify,
+      answered: (verdict, _, ctx) => learn(verdict, ctx as Context),
+      release: (verdict, _, ctx, details) => {
+        this.#picker.leave(picked, details?.abandoned === true);
+        learn(verdict, ctx as Context);
+      },
+    };
   }
 }

@@ -7,9 +7,9 @@ const REBASE_AT = 2 ** 32;
 
 /**
  * Smooth weighted choice in O(log n): each instance has a deadline, the earliest is chosen and its own moved on by
- * 1 / weight. Equal weights take turns; an instance of weight w gets every (Σ weights / w)-th call, evenly spread, as by
- * nginx's smooth weighted round robin, which takes O(n). Source: earliest deadline first, as in Envoy's scheduler and
- * Waldspurger's stride scheduling. A new weight counts from the instance's next turn on, and that
+ * 1 / weight. Equal weights take turns; an instance of weight w gets every (Σ weights / w)-th call, evenly spread, as
+ * by nginx's smooth weighted round robin, which takes O(n). Source: earliest deadline first, as in Envoy's scheduler
+ * and Waldspurger's stride scheduling. A new weight counts from the instance's next turn on, and that
  * is one turn of the new weight away at most.
  */
 export class SmoothChoice<T> implements Choice<T> {

@@ -5,8 +5,9 @@ const CALLS_A_PROBE = 10;
 
 /**
  * Which users' calls go to instances that are not up, so as to hear of them: at least one each `probeIntervalMs` while
- * there are calls; more for several ill instances, but in no stretch of time more than one or `probeRatio` of its calls.
- * Where calls are so few that each could be a probe, a tenth of them are, or an instance's share in a pool of fewer.
+ * there are calls; more for several ill instances, but in no stretch of time more than one or `probeRatio` of its
+ * calls. Where calls are so few that each could be a probe, a tenth of them are, or an instance's share in a pool of
+ * fewer.
  */
 export class UserProbes<T> {
   /** Instances that are not up, the one heard of longest ago first: a Set is walked in the order of insertion. */

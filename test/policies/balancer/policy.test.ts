@@ -37,6 +37,9 @@ describe('policy', () => {
     const left = guard.execute(() => new Promise(() => {}), { signal: caller.signal });
     caller.abort('gone');
     await expect(left).rejects.toBe('gone');
+    // The function has not heard of it: it is in flight until it is written off.
+    expect(only(pool)).toMatchObject({ inFlight: 1, state: 'up', successRatio: 1 });
+    await clock.advance(30_000);
     expect(only(pool)).toMatchObject({ inFlight: 0, state: 'up', successRatio: 1 });
     const refusing = { name: 'refusing', run: () => Promise.reject(refusal) };
     const refusal = await pipeline(balancer({ instances: [], clock }).policy())
@@ -169,6 +172,7 @@ describe('policy', () => {
         expect(total).toBeLessThanOrEqual(calls.length);
         await clock.advance(100);
         await Promise.all(open);
+        await clock.advance(30_000);
         for (const { inFlight } of pool.snapshot().instances) expect(inFlight).toBe(0);
       }),
       { numRuns: 50 },
