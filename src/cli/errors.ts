@@ -16,13 +16,18 @@ const FRAME = /^\s+at /;
 const NO_ES_MODULE = /Unexpected token 'export'|import statement outside a module|await is only valid|Top-level await/;
 const ADVICE = `the file was read as CommonJS: let its name end in .mts or .mjs, or put "type": "module" into package.json`;
 
-/** The error to tell the user of what came from their `file`; with a stack trace where it is their own code that threw. */
+/**
+ * The error to tell the user of what came from their `file`; with a stack trace where it is their own code that threw.
+ */
 export function wrongFile(file: string, error: unknown): FileError {
   const text = textOf(error);
   return new FileError(`${file}: ${text}${NO_ES_MODULE.test(text) ? `\n${ADVICE}` : ''}`, { cause: error });
 }
 
-/** Whether only Node itself can tell the line: it knows that of a module's syntax error, but tells it of uncaught ones alone. */
+/**
+ * Whether only Node itself can tell the line: it knows that of a module's syntax error, but tells it of uncaught ones
+ * alone.
+ */
 export const isSyntaxErrorWithoutLine = (error: unknown): error is SyntaxError =>
   error instanceof SyntaxError && String(error.stack).startsWith('SyntaxError');
 

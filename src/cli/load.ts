@@ -33,7 +33,10 @@ export async function load(spec: string): Promise<Loaded> {
 
 type Exports = Record<string, unknown>;
 
-/** All exports of a CommonJS file may arrive as the one default export, also those of a TypeScript file that tsx has made into one. */
+/**
+ * All exports of a CommonJS file may arrive as the one default export, also those of a TypeScript file that tsx has
+ * made into one.
+ */
 function exportsOf(module: Exports, name: string): Exports {
   const inner = module.default;
   if (typeof inner !== 'object' || inner === null) return module;

@@ -38,11 +38,13 @@ export type Classify = (outcome: Outcome, ctx: Context) => Verdict;
 /** What {@link Gate.release} may be told besides the verdict. */
 export interface ReleaseDetails {
   /**
-   * The function was called: what was sent is used, and no quota is refunded. For gates asked by hand; in a pipeline the
-   * context knows. @default false
+   * The function was called: what was sent is used, and no quota is refunded. For gates asked by hand; in a pipeline
+   * the context knows. @default false
    */
   readonly sent?: boolean | undefined;
-  /** With `holds`: the work had not ended `abandonedMs` after the answer, and the permit is written off. @default false */
+  /**
+   * With `holds`: the work had not ended `abandonedMs` after the answer, and the permit is written off. @default false
+   */
   readonly abandoned?: boolean | undefined;
 }
 
@@ -57,13 +59,13 @@ export interface Gate<in Need extends Context = Context> extends Policy<Need> {
   /** Whether the errors of its refusals carry a stack trace. @default false */
   readonly captureStack?: boolean | undefined;
   /**
-   * `'work'`: the gate counts work that goes on at the same time. Its permit is kept until every function called under the
-   * admission has settled, however early the caller was answered. @default none: `release` comes with the answer
+   * `'work'`: the gate counts work that goes on at the same time. Its permit is kept until every function called under
+   * the admission has settled, however early the caller was answered. @default none: `release` comes with the answer
    */
   readonly holds?: 'work' | undefined;
   /**
-   * With `holds`: how long after the answer a permit is kept for work that does not end, ms, ≥ 0; `Infinity` = for ever,
-   * 0 = not at all. @default 30_000
+   * With `holds`: how long after the answer a permit is kept for work that does not end, ms, ≥ 0; `Infinity` = for
+   * ever, 0 = not at all. @default 30_000
    */
   readonly abandonedMs?: number | undefined;
   /** Takes a permit or refuses, at `ctx.startedAt`, else at the clock's now. */

@@ -12,8 +12,8 @@ export function defaultVerdict(error: unknown, ctx: Context): Verdict {
 }
 
 /**
- * The verdict where a policy has no `classify` of its own: a refusal and the caller's abort are `ignored`, a time-out is
- * `dropped`, another throw is a `failure`, a value a `success`. For a `classify` that only adds to it.
+ * The verdict where a policy has no `classify` of its own: a refusal and the caller's abort are `ignored`, a time-out
+ * is `dropped`, another throw is a `failure`, a value a `success`. For a `classify` that only adds to it.
  */
 export const defaultClassify: Classify = (outcome, ctx) =>
   outcome.ok ? 'success' : defaultVerdict(outcome.error, ctx);

@@ -21,8 +21,8 @@ export interface StandardOptions extends Pick<CommonOptions, 'clock' | 'random' 
 }
 
 /**
- * The recommended pipeline around calls to one callee, in the recommended order: what speaks of the whole call first, then
- * the retry, then what speaks of each try. docs/order.md has it written out, to be pasted when
+ * The recommended pipeline around calls to one callee, in the recommended order: what speaks of the whole call first,
+ * then the retry, then what speaks of each try. docs/order.md has it written out, to be pasted when
  * options are not enough.
  *
  * @throws TypeError or RangeError for a bad option, in the name of the policy that it is for.

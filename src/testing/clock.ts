@@ -21,7 +21,8 @@ export interface ManualClock extends Clock {
    * never settle if it was awaited while the time stands still.
    *
    * @param withinMs at most by so much; finite, ≥ 0. @default 3_600_000, an hour
-   * @throws Error that says what is waiting, when no timer is left that could settle it, and when it has not settled within
+   * @throws Error that says what is waiting, when no timer is left that could settle it, and when it has not settled
+   *   within
    * `withinMs` or 250_000 timers: one that is set again and again is no reason to go on for ever.
    */
   settle<T>(promise: PromiseLike<T>, withinMs?: number): Promise<T>;

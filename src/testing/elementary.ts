@@ -1,9 +1,10 @@
 /**
- * Elementary functions with the same bits on every engine. Of `Math` only what IEEE 754 rounds (`sqrt`) has them: `Math.log`
- * of two engines may differ in the last bit, and from there on two simulations differ in every call.
+ * Elementary functions with the same bits on every engine. Of `Math` only what IEEE 754 rounds (`sqrt`) has them:
+ * `Math.log` of two engines may differ in the last bit, and from there on two simulations differ in every call.
  *
  * The argument is reduced and the parts are added as in fdlibm (K. C. Ng, Sun Microsystems, 1993: e_log.c, e_exp.c,
- * k_cos.c), which keeps the error near 1 ulp; between the two stand plain power series, long enough for the reduced range.
+ * k_cos.c), which keeps the error near 1 ulp; between the two stand plain power series, long enough for the reduced
+ * range.
  */
 
 /** ln 2 in two parts. The first ends in 21 zero bits, so that its product with an exponent is exact. */

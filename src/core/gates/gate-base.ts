@@ -47,7 +47,9 @@ export abstract class GateBase implements Gate {
     return this.#step.run(ctx, next);
   }
 
-  /** Tells the observer that a call is refused, or in shadow mode would be; returns whether it may go on all the same. */
+  /**
+   * Tells the observer that a call is refused, or in shadow mode would be; returns whether it may go on all the same.
+   */
   protected refuse(at: number, ctx: Partial<Context> | undefined): boolean {
     const shadow = this.mode === 'shadow';
     if (this.observer !== undefined) {

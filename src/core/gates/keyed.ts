@@ -18,7 +18,9 @@ export interface KeyedOptions {
 export interface KeyedGate<G extends Gate> extends Gate {
   /** The gate of `key` if it has one now, without counting as use. No key: the gate of the calls that have none. */
   peek(key?: string): G | undefined;
-  /** The keys that have a gate now and their gates, the least recently used first; without that of calls with no key. */
+  /**
+   * The keys that have a gate now and their gates, the least recently used first; without that of calls with no key.
+   */
   entries(): IterableIterator<[key: string, gate: G]>;
   /** How many keys have a gate now. */
   snapshot(): { keys: number };

@@ -20,8 +20,8 @@ export interface Clock {
   /** Milliseconds since some fixed moment. Must not go backwards. */
   now(): number;
   /**
-   * Calls `fn` once, `ms` milliseconds from now or later, never earlier. `Infinity` never fires, and keeps nothing alive.
-   * A clock that has no process to keep alive, as a virtual one, may ignore `options`.
+   * Calls `fn` once, `ms` milliseconds from now or later, never earlier. `Infinity` never fires, and keeps nothing
+   * alive. A clock that has no process to keep alive, as a virtual one, may ignore `options`.
    */
   setTimer(fn: () => void, ms: number, options?: TimerOptions): TimerHandle;
   /** `setTimer` for a moment of this clock: spares those who know the time from reading it again. */
@@ -30,7 +30,9 @@ export interface Clock {
   clearTimer(timer: TimerHandle): void;
 }
 
-/** The host's objects as they are when this is loaded: a look at a global that is a getter costs a tenth of a reading. */
+/**
+ * The host's objects as they are when this is loaded: a look at a global that is a getter costs a tenth of a reading.
+ */
 const loaded = /* @__PURE__ */ (() => ({ setTimeout, performance }))();
 
 /** The host's monotonic time, ms. Fake timers replace `setTimeout` and `performance`, so the first tells of both. */
@@ -73,7 +75,9 @@ class PlainTimer implements Cancellable {
   }
 }
 
-/** Every copy of the library has a system clock of its own, and all tell the same time. `false` = keeps nothing alive. */
+/**
+ * Every copy of the library has a system clock of its own, and all tell the same time. `false` = keeps nothing alive.
+ */
 const SYSTEM = Symbol.for('evenkeel.systemClock');
 
 type SystemClock = Clock & { readonly [SYSTEM]: boolean };
@@ -100,8 +104,8 @@ export interface HostClockOptions {
 }
 
 /**
- * A clock like {@link systemClock}, for calls that must not keep the process alive: it may end while one of them waits for
- * a time limit, a back-off or a place in a queue. A pipeline counts it and `systemClock` as one clock.
+ * A clock like {@link systemClock}, for calls that must not keep the process alive: it may end while one of them waits
+ * for a time limit, a back-off or a place in a queue. A pipeline counts it and `systemClock` as one clock.
  *
  * @example
  * ```ts
@@ -155,8 +159,8 @@ function hostOffset(): number {
 }
 
 /**
- * What makes of this thread's `clock.now()` a time that can be compared with that of another thread, when both add their
- * own. 0 for a clock other than the system's: what is passed to two threads has to agree by itself.
+ * What makes of this thread's `clock.now()` a time that can be compared with that of another thread, when both add
+ * their own. 0 for a clock other than the system's: what is passed to two threads has to agree by itself.
  */
 export function threadOffset(clock: Clock): number {
   // So coarse that adding it to a number of whole ms, and taking it off again, changes nothing.

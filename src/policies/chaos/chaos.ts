@@ -2,8 +2,8 @@
  * Faults on purpose, to see whether what stands around a callee bears them: latency, errors, calls without an answer,
  * calls broken off. Off until it is started; stops by itself when the steady state no longer holds.
  *
- * Source: "Principles of Chaos Engineering" (principlesofchaos.org): a steady state as the hypothesis, faults as they happen
- * in earnest, and the least possible harm.
+ * Source: "Principles of Chaos Engineering" (principlesofchaos.org): a steady state as the hypothesis, faults as they
+ * happen in earnest, and the least possible harm.
  */
 import { AbortScope } from '../../core/call/abort.js';
 import { abortableOf, type Context, derive, deriveAbortable } from '../../core/call/context.js';
@@ -22,13 +22,13 @@ import { type SteadyState, SteadyStatePolicy } from './steady-state.js';
 /** Options of {@link chaos}. `random: seededRandom(seed)` makes an experiment that can be repeated. */
 export interface ChaosOptions extends CommonOptions {
   /**
-   * In their order. Each that applies to a call is drawn for by itself; delays add up, and the first of another kind ends
-   * the list.
+   * In their order. Each that applies to a call is drawn for by itself; delays add up, and the first of another kind
+   * ends the list.
    */
   faults: readonly Fault[];
   /**
-   * What has to hold: of the calls through {@link Chaos.steadyState}, or a function that is asked every `checkMs`. One that
-   * throws counts as one that says no. An object holds only for calls that are measured: without
+   * What has to hold: of the calls through {@link Chaos.steadyState}, or a function that is asked every `checkMs`. One
+   * that throws counts as one that says no. An object holds only for calls that are measured: without
    * {@link Chaos.steadyState} in a pipeline nothing starts. @default {}
    */
   steadyState?: SteadyState | (() => boolean);
@@ -60,8 +60,8 @@ export interface Chaos extends Policy {
    * Starts the experiment, or starts it anew.
    *
    * @returns whether it did: not while the steady state does not hold
-   * @throws Error when nobody has asked for {@link Chaos.steadyState}, where that is what measures: nothing would end the
-   * experiment. TypeError when the function in its place gives neither true nor false, as an async one does.
+   * @throws Error when nobody has asked for {@link Chaos.steadyState}, where that is what measures: nothing would end
+   *   the experiment. TypeError when the function in its place gives neither true nor false, as an async one does.
    */
   start(): boolean;
   /** Ends it. Calls that are held go on at once. */

@@ -198,7 +198,9 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     notify(this.observer, { type: 'circuit_state', policy: this.name, at, state, shadow: this.mode === 'shadow' });
   }
 
-  /** Until a call gets through whatever the callee does: the next probe; by the bare formula, the window's next step. */
+  /**
+   * Until a call gets through whatever the callee does: the next probe; by the bare formula, the window's next step.
+   */
   retryAfterMs(ctx?: Partial<Context>): number {
     const now = ctx?.startedAt ?? this.clock.now();
     if (this.#throttle === undefined) return this.#probability() > 0 ? Math.max(0, this.#window.nextExpiryMs - now) : 0;

@@ -11,8 +11,8 @@ const EARNED_SHARE = 0.95;
  */
 const SPREAD_MS = 40;
 /**
- * After a call that was taken the next probe comes this soon: it seeds the growth where round trips are long. 25 ms would
- * recover 0.1 to 0.4 s sooner, and be twice what the callee of the demo, at 20 a second, can take.
+ * After a call that was taken the next probe comes this soon: it seeds the growth where round trips are long. 25 ms
+ * would recover 0.1 to 0.4 s sooner, and be twice what the callee of the demo, at 20 a second, can take.
  */
 const FIRST_PROBE_MS = 100;
 /** After each failed one it takes twice as long, up to this: over 500, so never three in a second; under 1,000. */
@@ -21,7 +21,9 @@ const LAST_PROBE_MS = 550;
 const KEEP_MS = 1_000;
 /** The bound is on any second: a second after the entry, what was sent before it no longer counts. */
 const DEBT_MS = 1_000;
-/** A second of calls without a refusal, and the callee well: over. At half a second it flaps near capacity = load / k. */
+/**
+ * A second of calls without a refusal, and the callee well: over. At half a second it flaps near capacity = load / k.
+ */
 const CALM_MS = 1_000;
 /** A longer time without a call counts as this much: silence tells nothing, and on-and-off traffic would close it. */
 const CALM_GAP_MS = 200;

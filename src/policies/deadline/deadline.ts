@@ -5,8 +5,8 @@
  *     left < margin                     left = deadline − now
  *
  * The margin is the time that the work itself takes. Without it, a first-in-first-out queue in overload serves only
- * requests that are lost already: each starts at the age limit and ends beyond it. With `marginMs: 'auto'` it comes from
- * the latest 64 service times:
+ * requests that are lost already: each starts at the age limit and ends beyond it. With `marginMs: 'auto'` it comes
+ * from the latest 64 service times:
  *
  *     margin = max(median, min(95 % quantile, half of the whole time))
  *
@@ -23,10 +23,14 @@ import { ServiceTimes } from './service-times.js';
 export interface DeadlineOptions extends GateOptions {
   /** The time from `receivedAt` to the answer for calls without a deadline of their own, ms, > 0. @default Infinity */
   budgetMs?: number;
-  /** How old a call may be when its answer is ready, whatever its deadline, ms, > 0: the timeout of the clients, less the
-   * way to them. @default Infinity */
+  /**
+   * How old a call may be when its answer is ready, whatever its deadline, ms, > 0: the timeout of the clients, less
+   * the way to them. @default Infinity
+   */
   maxAgeMs?: number;
-  /** The time to leave for the work, ms, ≥ 0, less than `budgetMs` and `maxAgeMs`; 'auto' = as measured. @default 'auto' */
+  /**
+   * The time to leave for the work, ms, ≥ 0, less than `budgetMs` and `maxAgeMs`; 'auto' = as measured. @default 'auto'
+   */
   marginMs?: number | 'auto';
 }
 
@@ -179,8 +183,8 @@ class AgeGate extends GateBase implements DeadlineGate {
 }
 
 /**
- * Refuses calls that are too old to be answered in time, before any work is done on them. It belongs where work is taken
- * off a queue: there it knows how long a request has waited.
+ * Refuses calls that are too old to be answered in time, before any work is done on them. It belongs where work is
+ * taken off a queue: there it knows how long a request has waited.
  *
  * @throws TypeError or RangeError for a bad option.
  */

@@ -30,8 +30,8 @@ export function parseGrpcTimeout(value: string): number | undefined {
 }
 
 /**
- * `ms` as the value of `grpc-timeout`, in the finest unit that has room for it: never longer than `ms`. Undefined for what
- * needs no header (over 24.8 days, as Infinity).
+ * `ms` as the value of `grpc-timeout`, in the finest unit that has room for it: never longer than `ms`. Undefined for
+ * what needs no header (over 24.8 days, as Infinity).
  *
  * @throws TypeError or RangeError unless `ms` is a number ≥ 0.
  */

@@ -28,7 +28,10 @@ export interface FailoverOptions<C extends Context, R> extends CommonOptions {
   local: Site<C, R>;
   /** Calls the far one; `ctx.attempt` is one higher. */
   remote: Site<C, R>;
-  /** The budget that has to allow each call to remote; several must all have room. `[]` = no limit. @default retryWindow() */
+  /**
+   * The budget that has to allow each call to remote; several must all have room. `[]` = no limit.
+   * @default retryWindow()
+   */
   budget?: RetryBudget | readonly RetryBudget[];
   /** The name of `budget` in 0.1.0; not together with it. @default none */
   window?: RetryBudget | readonly RetryBudget[];
@@ -37,7 +40,8 @@ export interface FailoverOptions<C extends Context, R> extends CommonOptions {
   /** How many calls in a row must have timed out at both sites for that; a whole number ≥ 1. @default 1 */
   freezeAfter?: number;
   /**
-   * Whether to call remote, given what local gave (an error or a value) and local's context. Not asked after the caller's abort.
+   * Whether to call remote, given what local gave (an error or a value) and local's context. Not asked after the
+   * caller's abort.
    * @default what classify takes for no success, and refusals
    */
   failoverOn?: (outcome: Outcome, ctx: C) => boolean;
@@ -64,8 +68,9 @@ type InitArgument<C extends Context> = Record<never, never> extends Init<C> ? [i
 /** A {@link failover}. */
 export interface Failover<C extends Context, R> {
   /**
-   * Calls local and perhaps remote. Rejects with a {@link RejectedError} of reason `no_instance` while frozen, of reason
-   * `deadline_exceeded` when there is no time for either, with `signal.reason` when the caller aborts, else as the sites did.
+   * Calls local and perhaps remote. Rejects with a {@link RejectedError} of reason `no_instance` while frozen, of
+   * reason `deadline_exceeded` when there is no time for either, with `signal.reason` when the caller aborts, else as
+   * the sites did.
    */
   execute(...init: InitArgument<C>): Promise<R>;
   /** Like `execute`, but a refusal is a value, also one by a policy around a site. */
@@ -247,8 +252,8 @@ function settle<R>({ outcome }: AttemptResult<R>, ctx: Context): R {
 
 /**
  * Calls `local`, and `remote` once where local refused, failed or timed out: while the budget allows it, before
- * `ctx.deadline`, and never after the caller's abort. If remote fails too, the caller gets remote's error, but what local
- * gave where remote refused, or where local has a value to give.
+ * `ctx.deadline`, and never after the caller's abort. If remote fails too, the caller gets remote's error, but what
+ * local gave where remote refused, or where local has a value to give.
  *
  * Once a call has timed out at both sites, all calls are refused for `freezeMs`: the service, or the way to it, is so
  * overloaded that more calls do harm. The refusal's reason is `no_instance` and its `retryAfterMs` exact.

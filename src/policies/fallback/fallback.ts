@@ -69,8 +69,8 @@ class FallbackPolicy<Need extends Context> implements Fallback<Need> {
 }
 
 /**
- * Answers with `fn(error, ctx)` where a call failed, was refused or timed out. Once the call is aborted from outside, by
- * its caller or by a time limit around the fallback, its error is left as it is.
+ * Answers with `fn(error, ctx)` where a call failed, was refused or timed out. Once the call is aborted from outside,
+ * by its caller or by a time limit around the fallback, its error is left as it is.
  *
  * TypeScript cannot check that `fn` returns what the call does. Where it is another type, say so at the call:
  * `guard.execute<Page | undefined>(…)`.

@@ -19,11 +19,20 @@ import { ResponseTimes } from './response-times.js';
 
 /** Options of {@link hedge}: either `afterMs` or `percentile` has to be given. */
 export interface HedgeOptions extends CommonOptions {
-  /** How long the first attempt is waited for before the second starts, ms, ≥ 0; Infinity = there is no second. @default none */
+  /**
+   * How long the first attempt is waited for before the second starts, ms, ≥ 0; Infinity = there is no second.
+   * @default none
+   */
   afterMs?: number;
-  /** The share of calls that is waited for, > 0, ≤ 0.999: with 0.95, the slowest 5 % of calls get a second attempt. @default none */
+  /**
+   * The share of calls that is waited for, > 0, ≤ 0.999: with 0.95, the slowest 5 % of calls get a second attempt.
+   * @default none
+   */
   percentile?: number;
-  /** The budget that has to allow each second attempt; several must all have room. @default ratioBudget({ ratio: 0.1, minRetriesPerSecond: 1 }) */
+  /**
+   * The budget that has to allow each second attempt; several must all have room.
+   * @default ratioBudget({ ratio: 0.1, minRetriesPerSecond: 1 })
+   */
   budget?: RetryBudget | readonly RetryBudget[];
 }
 
@@ -50,7 +59,9 @@ export interface Hedge extends Policy {
   snapshot(): HedgeSnapshot;
 }
 
-/** How many calls slower than `percentile` the latest ones hold: 200 for 0.95, of which the share is right to a third. */
+/**
+ * How many calls slower than `percentile` the latest ones hold: 200 for 0.95, of which the share is right to a third.
+ */
 const SLOW_CALLS = 10;
 
 interface Settings {
@@ -133,8 +144,8 @@ class HedgePolicy implements Hedge, Hedging {
   }
 
   /**
-   * Counts the time that it had, unless it was given up early. Without them the slow calls would be missing, and the delay
-   * would shrink call by call.
+   * Counts the time that it had, unless it was given up early. Without them the slow calls would be missing, and the
+   * delay would shrink call by call.
    */
   firstGivenUp(ctx: Context): void {
     this.#record(ctx, this.#times?.quantile(this.#settings.percentile) ?? 0);
@@ -181,8 +192,9 @@ class HedgePolicy implements Hedge, Hedging {
 
 /**
  * Starts a second attempt of a call whose first is late, takes the first answer, and aborts the other by its
- * `ctx.signal`. A first attempt that fails before is not hedged; once both are under way, a failure waits for the other.
- * If both fail the caller gets what the first gave, or the second where the first was refused by an inner policy.
+ * `ctx.signal`. A first attempt that fails before is not hedged; once both are under way, a failure waits for the
+ * other. If both fail the caller gets what the first gave, or the second where the first was refused by an inner
+ * policy.
  *
  * The second attempt has `ctx.attempt` one higher. The budget has to allow it, and it never starts at or after
  * `ctx.deadline`. What `classify` calls a failure is no answer, also where it is a value. The caller is told when the

@@ -24,10 +24,10 @@ export const placeOf = (tier: Tier, level: number): number => (tier - 1) * LEVEL
  *     load < threshold:  ratio ← max(served / offered · (1 + GROWTH · room), ratio + BETA · room)
  *     load ≥ threshold:  ratio ← min(served / offered · (1 − DRAIN · excess), ratio)
  *
- * but never to more than 1 + GROWTH times the ratio in one step (or BETA more), nor to less than 1 − ALPHA of it. `excess`
- * is how far the load is over the threshold, as a share of how far it can be, and `room` the square of how far it is
- * below: near the threshold the next tier is left waiting, or each lull would let it in. The cutoff is the quantile of
- * the offered calls at `ratio`, drawn to the nearest boundary between tiers.
+ * but never to more than 1 + GROWTH times the ratio in one step (or BETA more), nor to less than 1 − ALPHA of it.
+ * `excess` is how far the load is over the threshold, as a share of how far it can be, and `room` the square of how far
+ * it is below: near the threshold the next tier is left waiting, or each lull would let it in. The cutoff is the
+ * quantile of the offered calls at `ratio`, drawn to the nearest boundary between tiers.
  */
 export class Admission {
   /** Offered calls by place, fading. */

@@ -5,9 +5,9 @@ import { type HeaderSource, headerValue } from '../../core/options/headers.js';
 const TIER_OF_URGENCY: readonly Tier[] = [1, 1, 2, 3, 3, 4, 4, 4];
 
 /**
- * The tier that a request's headers ask for: `x-request-tier: 1` to `4`, else RFC 9218's `Priority: u=0` to `u=7` (0 and 1
- * are tier 1, 2 is tier 2, 3 and 4 tier 3, the rest tier 4; without `u` it is 3). A value that makes no sense means tier
- * 4, no header at all tier 3, as in a context that is not told. Never throws.
+ * The tier that a request's headers ask for: `x-request-tier: 1` to `4`, else RFC 9218's `Priority: u=0` to `u=7` (0
+ * and 1 are tier 1, 2 is tier 2, 3 and 4 tier 3, the rest tier 4; without `u` it is 3). A value that makes no sense
+ * means tier 4, no header at all tier 3, as in a context that is not told. Never throws.
  *
  * Anybody can send these headers. Take them from hops that you trust, and strip them at the edge.
  */

@@ -10,9 +10,9 @@ function mix(bits: number): number {
 }
 
 /**
- * A user's level in an hour: 0, shed last, to 127, shed first. FNV-1a over the UTF-16 units of the id, from a state that
- * the hour gives, mixed by MurmurHash3's last step. A fixed function: every host that sees the same user in the same hour
- * decides alike, and no user is always the first to go.
+ * A user's level in an hour: 0, shed last, to 127, shed first. FNV-1a over the UTF-16 units of the id, from a state
+ * that the hour gives, mixed by MurmurHash3's last step. A fixed function: every host that sees the same user in the
+ * same hour decides alike, and no user is always the first to go.
  *
  * @param hour whole hours since 1970
  */

@@ -1,9 +1,9 @@
 /**
- * Sheds the least important calls while there is more to do than can be done: tier 4 first, then 3, then 2, tier 1 last,
- * and within a tier by the user's level, so that some users are served whole instead of all in part.
+ * Sheds the least important calls while there is more to do than can be done: tier 4 first, then 3, then 2, tier 1
+ * last, and within a tier by the user's level, so that some users are served whole instead of all in part.
  *
- * Source: DAGOR (Zhou et al., SoCC 2018), with its hourly user levels and its histogram of what is offered. The threshold
- * moves otherwise: by what is really served, and with a stop at each boundary between tiers (`admission.ts`,
+ * Source: DAGOR (Zhou et al., SoCC 2018), with its hourly user levels and its histogram of what is offered. The
+ * threshold moves otherwise: by what is really served, and with a stop at each boundary between tiers (`admission.ts`,
  * docs/decisions/0004).
  */
 
@@ -27,8 +27,8 @@ export interface TierShedderOptions extends GateOptions {
   /** How far back what was offered and served counts, ms, > 0; longer than most calls last. @default 2_000 */
   windowMs?: number;
   /**
-   * Whole hours since 1970, by which users change places. With a clock of one's own its hours, so that what runs in virtual
-   * time comes out the same at any time of day.
+   * Whole hours since 1970, by which users change places. With a clock of one's own its hours, so that what runs in
+   * virtual time comes out the same at any time of day.
    * @default the host's time of day
    */
   hour?: () => number;

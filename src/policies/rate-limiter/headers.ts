@@ -22,8 +22,8 @@ const MOST = 999_999_999_999_999;
 const seconds = (ms: number): number => Math.min(MOST, Math.ceil(ms / 1_000));
 
 /**
- * The headers of draft-ietf-httpapi-ratelimit-headers-10 for a limit, and `Retry-After` for a call that found it used up.
- * Seconds are whole ones, rounded up: who comes back then does not come too early.
+ * The headers of draft-ietf-httpapi-ratelimit-headers-10 for a limit, and `Retry-After` for a call that found it used
+ * up. Seconds are whole ones, rounded up: who comes back then does not come too early.
  *
  * @throws TypeError or RangeError for a bad option.
  */

@@ -17,9 +17,9 @@ const KEYLESS = 0;
 
 /**
  * Two counters a key, for at most `maxKeys` of them, in 38.5 bytes each, all taken at the start. Instead of the keys it
- * keeps their fingerprints; two keys with the same one would share their counters: the chance that any two of n keys do is
- * n² / 2^65, for a million 3 · 10^-8. A new key takes the place of one that {@link Recency} does not protect, and only if
- * the table is full.
+ * keeps their fingerprints; two keys with the same one would share their counters: the chance that any two of n keys do
+ * is n² / 2^65, for a million 3 · 10^-8. A new key takes the place of one that {@link Recency} does not protect, and
+ * only if the table is full.
  */
 export class KeyTable implements Meter {
   readonly #maxKeys: number;
@@ -111,7 +111,8 @@ export class KeyTable implements Meter {
     for (let at = this.#next(hole); index[at] !== 0; at = this.#next(at)) {
       const entry = index[at] as number;
       const home = this.#home(this.#words[(entry & SLOT) * WORDS + HIGH] as number);
-      // It may not move to a place before its home, which is so if that lies behind the hole; both may have wrapped round.
+      // It may not move to a place before its home, which is so if that lies behind the hole; both may have wrapped
+      // round.
       if (hole <= at ? hole < home && home <= at : hole < home || home <= at) continue;
       index[hole] = entry;
       hole = at;

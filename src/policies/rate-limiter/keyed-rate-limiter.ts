@@ -8,7 +8,10 @@ import { LimitGate, type LimitOptions, type LimitUpdate, type RateLimiterSnapsho
 export interface KeyedRateLimiterOptions extends LimitOptions {
   /** How many keys are counted at once, 1 to 10,000,000; takes 38.5 bytes each from the start. @default 100_000 */
   maxKeys?: number;
-  /** Up to twice the `limit` in the worst window. For `log` or `buckets`: `keyed(() => rateLimiter(…))`. @default 'counter' */
+  /**
+   * Up to twice the `limit` in the worst window. For `log` or `buckets`: `keyed(() => rateLimiter(…))`.
+   * @default 'counter'
+   */
   algorithm?: 'counter';
 }
 
@@ -47,8 +50,8 @@ class TableLimiter extends LimitGate implements KeyedRateLimiter {
 }
 
 /**
- * One limit a `ctx.key`; calls without a key share one more. The memory is bounded: beyond `maxKeys` a new key takes the
- * place of one that has not been used lately, never of one after which fewer than `maxKeys` / 2 others were used.
+ * One limit a `ctx.key`; calls without a key share one more. The memory is bounded: beyond `maxKeys` a new key takes
+ * the place of one that has not been used lately, never of one after which fewer than `maxKeys` / 2 others were used.
  *
  * @throws TypeError or RangeError for a bad option.
  */

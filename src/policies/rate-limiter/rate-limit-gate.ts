@@ -13,9 +13,9 @@ export interface LimitOptions extends GateOptions {
   /** Length of the window, ms, > 0. */
   windowMs: number;
   /**
-   * The share of `limit` that calls of tier 1, 2, 3 and 4 may fill: 1 for tier 1, then each > 0 and none larger than the
-   * one before it; rounded to whole permits, one at least. When there is room for some, tier 1 goes first and tier 4 is
-   * refused first. Without it tiers are not looked at. @default none
+   * The share of `limit` that calls of tier 1, 2, 3 and 4 may fill: 1 for tier 1, then each > 0 and none larger than
+   * the one before it; rounded to whole permits, one at least. When there is room for some, tier 1 goes first and tier
+   * 4 is refused first. Without it tiers are not looked at. @default none
    */
   tierRatios?: readonly [number, number, number, number];
 }

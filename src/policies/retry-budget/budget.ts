@@ -2,20 +2,25 @@ import { hasMethods, invalid, type OptionReader, objectWith } from '../../core/o
 import { type Clock, sameClock } from '../../core/time/clock.js';
 
 /**
- * Says whether one more retry may be sent. A budget may be shared: many policies and pipelines can ask one object, and each
- * reports its own calls to it. Three methods are enough for a custom budget; {@link RetryBudget.canRetry} is needed where it
- * stands in a list.
+ * Says whether one more retry may be sent. A budget may be shared: many policies and pipelines can ask one object, and
+ * each reports its own calls to it. Three methods are enough for a custom budget; {@link RetryBudget.canRetry} is
+ * needed where it stands in a list.
  */
 export interface RetryBudget {
   /** The clock it lives by, if it has one: the same as that of the policies that ask it. */
   readonly clock?: Clock | undefined;
   /** A call begins. Called once a call, before its first try. `now`, clock ms, saves it from reading the clock. */
   onRequest(now?: number): void;
-  /** The first try of a call has ended. Not called where that says nothing about the downstream (a refusal, an abort). */
+  /**
+   * The first try of a call has ended. Not called where that says nothing about the downstream (a refusal, an abort).
+   */
   onFirstDone?(ok: boolean): void;
   /** Whether `tryRetry` would allow a retry now. Takes nothing. */
   canRetry?(now?: number): boolean;
-  /** Takes one retry from the budget; `false` = the budget does not allow it. Each `true` is answered by one `onRetryDone`. */
+  /**
+   * Takes one retry from the budget; `false` = the budget does not allow it. Each `true` is answered by one
+   * `onRetryDone`.
+   */
   tryRetry(now?: number): boolean;
   /**
    * A retry that was allowed has ended.
@@ -69,8 +74,8 @@ const METHODS = ['onRequest', 'tryRetry', 'onRetryDone'] as const;
 /**
  * Reads the option `budget`: one, or a list of them that must all have room. `alias` is an older name of the option.
  *
- * @throws TypeError for what is no budget, for one with another clock than `clock`, for a list in which more than one has
- * no `canRetry`, and where `budget` and `alias` are both given.
+ * @throws TypeError for what is no budget, for one with another clock than `clock`, for a list in which more than one
+ *   has no `canRetry`, and where `budget` and `alias` are both given.
  */
 export function readBudget(read: OptionReader, byDefault: RetryBudget, clock: Clock, alias?: string): RetryBudget {
   const older = alias === undefined ? undefined : read.whatever(alias);

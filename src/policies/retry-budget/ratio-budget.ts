@@ -17,7 +17,10 @@ export interface RatioBudgetOptions {
   ratio?: number;
   /** Retries a second that are allowed however few the requests; ≥ 0. @default 10 */
   minRetriesPerSecond?: number;
-  /** How long a request counts, ms; > 0. What `minRetriesPerSecond` allows in that time may be used at once. @default 10_000 */
+  /**
+   * How long a request counts, ms; > 0. What `minRetriesPerSecond` allows in that time may be used at once.
+   * @default 10_000
+   */
   ttlMs?: number;
   /** The same clock as that of the policies that ask it. @default systemClock */
   clock?: Clock;

@@ -1,6 +1,6 @@
 /**
- * A retry budget that probes how many retries the downstream can take, and backs off when they fail. Once a period, with f
- * the window, g the retries sent, s the share of the answers to retries that were good, t the requests:
+ * A retry budget that probes how many retries the downstream can take, and backs off when they fail. Once a period,
+ * with f the window, g the retries sent, s the share of the answers to retries that were good, t the requests:
  *
  *     s ≥ successRatio, g ≥ ⌊f⌋   f ← f + max(min(growthRatio · t, f), 1)
  *     s ≥ successRatio, g < ⌊f⌋   f stays; also where no retry was answered
@@ -21,7 +21,10 @@ export interface RetryWindowOptions {
   periodMs?: number;
   /** At or over this share of good answers the window may grow, under it it backs off; 0 to 1. @default 0.98 */
   successRatio?: number;
-  /** The window grows by at most this share of a period's requests (by 1 at least, never more than twofold); 0 to 1. @default 0.01 */
+  /**
+   * The window grows by at most this share of a period's requests (by 1 at least, never more than twofold); 0 to 1.
+   * @default 0.01
+   */
   growthRatio?: number;
   /** What a period with bad answers does to the window: `halve` it, or `reset` it to 1. @default 'halve' */
   backoff?: 'halve' | 'reset';
@@ -195,8 +198,8 @@ class ProbingWindow implements RetryWindow {
 const shareOfGood = (good: number, bad: number): number => good / (good + bad);
 
 /**
- * A {@link RetryBudget} that starts with one retry a period, grows while retries succeed and are used up, and halves when
- * they fail. One can be shared by many policies and pipelines; several can be combined in a list.
+ * A {@link RetryBudget} that starts with one retry a period, grows while retries succeed and are used up, and halves
+ * when they fail. One can be shared by many policies and pipelines; several can be combined in a list.
  *
  * In an outage it allows one retry a period, once it has shrunk. It grows when all retries of a period that used it up
  * have been answered, however late, so that it never gets further than one step beyond what the downstream can take.

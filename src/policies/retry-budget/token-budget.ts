@@ -1,6 +1,7 @@
 /**
  * gRPC's retry throttling (proposal A6): a failure costs a token, a success earns `tokenRatio` of one, and there are
- * retries while more than half of the tokens are left. It settles where `tokenRatio / (1 + tokenRatio)` of the tries fail.
+ * retries while more than half of the tokens are left. It settles where `tokenRatio / (1 + tokenRatio)` of the tries
+ * fail.
  */
 import { OptionReader } from '../../core/options/validate.js';
 import type { RetryBudget } from './budget.js';
@@ -58,8 +59,8 @@ class Tokens implements TokenBudget {
 }
 
 /**
- * A {@link RetryBudget} that stops retries while more than `tokenRatio / (1 + tokenRatio)` of the tries fail: gRPC's retry
- * throttling. `maxTokens / 2` failures in a row stop them from the best state.
+ * A {@link RetryBudget} that stops retries while more than `tokenRatio / (1 + tokenRatio)` of the tries fail: gRPC's
+ * retry throttling. `maxTokens / 2` failures in a row stop them from the best state.
  *
  * @throws TypeError or RangeError for a bad option.
  */

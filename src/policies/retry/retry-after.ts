@@ -4,8 +4,8 @@ import { type HeaderSource, headerValue } from '../../core/options/headers.js';
 import { wallTime } from '../../core/time/clock.js';
 
 /**
- * The wait that `result`, an error or an answer, asks for, ms; undefined = it says nothing. Looks at `retryAfterMs`, as a
- * refusal has, and at the header `Retry-After` in `headers` and in `response.headers`, where HTTP clients put it.
+ * The wait that `result`, an error or an answer, asks for, ms; undefined = it says nothing. Looks at `retryAfterMs`, as
+ * a refusal has, and at the header `Retry-After` in `headers` and in `response.headers`, where HTTP clients put it.
  */
 export function retryAfterOf(result: unknown): number | undefined {
   if (typeof result !== 'object' || result === null) return undefined;

@@ -1,7 +1,7 @@
 /**
- * Tries a failed call again: only what may help (not after the caller's abort, not past the deadline, not what a gate of
- * ours refuses for long), and only while a budget allows it, since retries multiply an outage: three tries at each of
- * three layers are 27 calls for one.
+ * Tries a failed call again: only what may help (not after the caller's abort, not past the deadline, not what a gate
+ * of ours refuses for long), and only while a budget allows it, since retries multiply an outage: three tries at each
+ * of three layers are 27 calls for one.
  */
 import type { Abortable } from '../../core/call/abort.js';
 import { abortableOf, type Context, derive } from '../../core/call/context.js';
@@ -35,20 +35,20 @@ export interface RetryOptions extends CommonOptions {
   /** The wait before a retry. @default exponentialBackoff() */
   backoff?: Backoff;
   /**
-   * Longest wait before a retry, ms; ≥ 0. A longer `backoff` is cut to it. Where the downstream asks for a longer wait, the
-   * call is given up at once.
+   * Longest wait before a retry, ms; ≥ 0. A longer `backoff` is cut to it. Where the downstream asks for a longer wait,
+   * the call is given up at once.
    * @default 30_000
    */
   maxDelayMs?: number;
   /**
-   * Whether what a try threw may be tried again; `ctx` is that of the try, with its `attempt`. Not asked after the caller's
-   * abort, nor where `classify` says `success`, or `ignored` of what is no refusal.
+   * Whether what a try threw may be tried again; `ctx` is that of the try, with its `attempt`. Not asked after the
+   * caller's abort, nor where `classify` says `success`, or `ignored` of what is no refusal.
    * @default defaultRetryOn
    */
   retryOn?: (error: unknown, ctx: Context) => boolean;
   /**
-   * The wait that an error, or an answer that `classify` takes for a failure, asks for, ms; undefined = none, `Infinity` =
-   * never try again.
+   * The wait that an error, or an answer that `classify` takes for a failure, asks for, ms; undefined = none,
+   * `Infinity` = never try again.
    * @default retryAfterOf
    */
   retryAfter?: (result: unknown) => number | undefined;
@@ -101,7 +101,9 @@ const readLimits = (read: OptionReader): Limits => ({
   maxDelayMs: read.number('maxDelayMs', 30_000, { min: 0 }),
 });
 
-/** A wait that the downstream asks for is spread over this share of it: callers that were told the same come back apart. */
+/**
+ * A wait that the downstream asks for is spread over this share of it: callers that were told the same come back apart.
+ */
 const SPREAD = 0.25;
 
 /** How a try ended, and what that says about the downstream. */
@@ -198,8 +200,8 @@ class BudgetedRetry extends OutcomeHook implements Retry {
   }
 
   /**
-   * Never less than what `result` asks for: Infinity where that is more than `maxDelayMs`. The spread is added to it, since
-   * a random part of it would be too early, and leaves half of `leftMs`, the time to the deadline, to the try.
+   * Never less than what `result` asks for: Infinity where that is more than `maxDelayMs`. The spread is added to it,
+   * since a random part of it would be too early, and leaves half of `leftMs`, the time to the deadline, to the try.
    */
   #waitMs(backoffMs: number, result: unknown, leftMs: number): number {
     const { maxDelayMs } = this.#limits;
@@ -271,13 +273,15 @@ class BudgetedRetry extends OutcomeHook implements Retry {
 }
 
 /**
- * Tries a call again that has failed, or timed out, up to `maxRetries` times, with a wait before each. A time-out does not
- * say whether the downstream did the work: put it around what may be done twice. Each try goes through all inner policies;
- * `ctx.attempt` tells which it is. The error of the last one is thrown as it is; `earlierErrors` has those before.
+ * Tries a call again that has failed, or timed out, up to `maxRetries` times, with a wait before each. A time-out does
+ * not say whether the downstream did the work: put it around what may be done twice. Each try goes through all inner
+ * policies; `ctx.attempt` tells which it is. The error of the last one is thrown as it is; `earlierErrors` has those
+ * before.
  *
- * No try begins after `ctx.deadline`, and the caller's abort ends a wait at once. The wait is that of `backoff`, at most
- * `maxDelayMs`, or what the downstream asks for by `retryAfterMs` or `Retry-After`, and up to a quarter more, where that is
- * longer. If it asks for more than `maxDelayMs`, or for a time past the deadline, the call is given up at once.
+ * No try begins after `ctx.deadline`, and the caller's abort ends a wait at once. The wait is that of `backoff`, at
+ * most `maxDelayMs`, or what the downstream asks for by `retryAfterMs` or `Retry-After`, and up to a quarter more,
+ * where that is longer. If it asks for more than `maxDelayMs`, or for a time past the deadline, the call is given up at
+ * once.
  *
  * @throws TypeError or RangeError for a bad option.
  */

@@ -178,8 +178,8 @@ export function tracesOf(fc: FastCheckModule, options: Required<EventTraceOption
 }
 
 /**
- * Loads for `simulate`: constant, Poisson, steps, ramps and bursts, up to `maxPerSecond` calls a second, 0.001 to 1_000_000,
- * by default 100; they change in the first `durationMs`, by default 10_000.
+ * Loads for `simulate`: constant, Poisson, steps, ramps and bursts, up to `maxPerSecond` calls a second, 0.001 to
+ * 1_000_000, by default 100; they change in the first `durationMs`, by default 10_000.
  */
 export function loadShapes(
   fc: FastCheckModule,
@@ -209,8 +209,8 @@ export function loadShapes(
 }
 
 /**
- * Steps of a broken clock, in order of time: small ones, large ones up to `maxStepMs`, by default 3_600_000, forwards and
- * backwards, within `durationMs`, by default 10_000.
+ * Steps of a broken clock, in order of time: small ones, large ones up to `maxStepMs`, by default 3_600_000, forwards
+ * and backwards, within `durationMs`, by default 10_000.
  */
 export function clockSteps(
   fc: FastCheckModule,

@@ -16,7 +16,9 @@ import { type PipelineMaker, runTrace, type TraceRun } from './trace-run.js';
 
 /** Options of every ready-made property. */
 export interface PropertyOptions {
-  /** Made anew for each run. Give its policies the clock and the random source: with another clock the property fails. */
+  /**
+   * Made anew for each run. Give its policies the clock and the random source: with another clock the property fails.
+   */
   pipeline: PipelineMaker;
   /** What the calls are like. */
   trace?: EventTraceOptions;
@@ -44,9 +46,9 @@ function readTraceOf(read: OptionReader, byDefault: EventTraceOptions = {}): Req
 }
 
 /**
- * No more than `limit` permits reach the callee in any `windowMs`, (t − windowMs, t], whatever calls come. Check it with
- * `await fc.assert(neverMoreThan(fc, …))`, as each of these. No caller gives up unless `trace` says so: a call that was
- * aborted gives its permit back, though the callee may have got it.
+ * No more than `limit` permits reach the callee in any `windowMs`, (t − windowMs, t], whatever calls come. Check it
+ * with `await fc.assert(neverMoreThan(fc, …))`, as each of these. No caller gives up unless `trace` says so: a call
+ * that was aborted gives its permit back, though the callee may have got it.
  *
  * @throws TypeError or RangeError for a bad option, as each of these; `limit` and `windowMs` are > 0.
  */
@@ -78,9 +80,10 @@ export function neverMoreThan(
 const IN_USE = ['inflight', 'inFlight', 'queued', 'held'];
 
 /**
- * Once all is over nothing is left of any call: each has ended, nothing is in flight or queued by the policies' snapshots,
- * no timer waits, no listener is on a caller's signal; whatever fails, hangs or is aborted, and however the clock steps. The
- * pipeline needs a time limit, or `trace: { hangs: false }`. `inUse` counts what snapshots do not show.
+ * Once all is over nothing is left of any call: each has ended, nothing is in flight or queued by the policies'
+ * snapshots, no timer waits, no listener is on a caller's signal; whatever fails, hangs or is aborted, and however the
+ * clock steps. The pipeline needs a time limit, or `trace: { hangs: false }`. `inUse` counts what snapshots do not
+ * show.
  */
 export function permitsConserved(
   fc: FastCheckModule,
@@ -120,8 +123,8 @@ function leftOver({ ends, clock, listenersLeft, pipeline }: TraceRun, calls: num
 }
 
 /**
- * Within `withinMs` of the end of an outage, however long it was (up to `maxOutageMs`) and whether its calls failed or hung,
- * at least `minGoodRatio` of the calls are answered again.
+ * Within `withinMs` of the end of an outage, however long it was (up to `maxOutageMs`) and whether its calls failed or
+ * hung, at least `minGoodRatio` of the calls are answered again.
  */
 export function recoversWithin(
   fc: FastCheckModule,

@@ -5,8 +5,8 @@ const LOST = Symbol.for('evenkeel.messageLost');
 export type LossReason = 'set_aside' | 'worker_lost';
 
 /**
- * A message that a set had accepted got no answer. Recognise it by {@link isMessageLost} or by `code`. Whether the work, or
- * a part of it, was done is not known.
+ * A message that a set had accepted got no answer. Recognise it by {@link isMessageLost} or by `code`. Whether the
+ * work, or a part of it, was done is not known.
  */
 export class MessageLostError extends Error {
   readonly code = 'EVENKEEL_MESSAGE_LOST';

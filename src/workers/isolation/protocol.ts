@@ -1,6 +1,6 @@
 /**
- * What host and worker agree on: the frames that pass through the rings, and the status block in which a worker says what
- * it is at, so that the host knows, whenever it dies, which message it held.
+ * What host and worker agree on: the frames that pass through the rings, and the status block in which a worker says
+ * what it is at, so that the host knows, whenever it dies, which message it held.
  */
 
 import { systemClock, threadOffset } from '../../core/time/clock.js';
@@ -13,7 +13,9 @@ export const REPLY_HEADER_BYTES = 8;
 /** What came of a message in the worker; skipped: it was too old, or nobody waited for it any more. */
 export const Answer = { VALUE: 0, ERROR: 1, SKIPPED: 2 } as const;
 
-/** Writes and reads the headers of frames; keeps views, since making a DataView costs more than the rest of a message. */
+/**
+ * Writes and reads the headers of frames; keeps views, since making a DataView costs more than the rest of a message.
+ */
 export class Header {
   readonly bytes = new Uint8Array(REQUEST_HEADER_BYTES);
   readonly #words = new Uint32Array(this.bytes.buffer);
@@ -115,8 +117,8 @@ export class WorkerStatus {
 }
 
 /**
- * Which of the messages in a ring nobody waits for any more, so that no worker begins with them. A word a slot of the ring: the
- * place of its message once that is given up, until then the place's complement.
+ * Which of the messages in a ring nobody waits for any more, so that no worker begins with them. A word a slot of the
+ * ring: the place of its message once that is given up, until then the place's complement.
  */
 export class GivenUp {
   readonly buffer: SharedArrayBuffer;
@@ -191,7 +193,9 @@ export function errorOf(bytes: Uint8Array): Error {
   return error;
 }
 
-/** Whether it is a Uint8Array, also one of another realm: a `vm` context, as test runners use, has classes of its own. */
+/**
+ * Whether it is a Uint8Array, also one of another realm: a `vm` context, as test runners use, has classes of its own.
+ */
 export function isBytes(value: unknown): value is Uint8Array {
   return ArrayBuffer.isView(value) && (value as Uint8Array).BYTES_PER_ELEMENT === 1;
 }

@@ -18,8 +18,8 @@ import {
 } from './protocol.js';
 
 /**
- * Does the work of one message. The bytes are the handler's own; what it returns is the answer, what it throws rejects the
- * call with an error of the same name, message and stack.
+ * Does the work of one message. The bytes are the handler's own; what it returns is the answer, what it throws rejects
+ * the call with an error of the same name, message and stack.
  */
 export type Handler = (message: Uint8Array) => Uint8Array | PromiseLike<Uint8Array>;
 
@@ -128,8 +128,8 @@ class Server {
 const NOTHING = new Uint8Array(0);
 
 /**
- * Does the work of a set: call it once in the file that `createSets` was given as `worker`. Messages come one at a time;
- * more at the same time is what more workers are for.
+ * Does the work of a set: call it once in the file that `createSets` was given as `worker`. Messages come one at a
+ * time; more at the same time is what more workers are for.
  *
  * @throws Error outside such a worker, or when it was called before; TypeError unless `handler` is a function.
  */

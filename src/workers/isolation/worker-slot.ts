@@ -86,7 +86,10 @@ export class WorkerSlot {
     return { phase, place: this.#status.place };
   }
 
-  /** Whether its worker died of the message that it held: by the time that a worker is ended it may have begun with another. */
+  /**
+   * Whether its worker died of the message that it held: by the time that a worker is ended it may have begun with
+   * another.
+   */
   get diedOfMessage(): boolean {
     const { phase, place } = this.claim;
     return phase === Phase.HANDLING && (this.#end === 'exit' || place === this.#tooLong);

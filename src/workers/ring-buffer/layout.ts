@@ -66,8 +66,8 @@ const bytesFor = (capacity: number, slotBytes: number, maxReaders: number): numb
  * Makes the memory of a ring: send it to the worker threads and attach one {@link ringWriter} and any number of
  * {@link ringReader}s.
  *
- * @throws TypeError or RangeError that names a bad option; RangeError for a ring of more than 2 GiB; Error where the host has
- * no `SharedArrayBuffer` (a page that is not cross-origin isolated)
+ * @throws TypeError or RangeError that names a bad option; RangeError for a ring of more than 2 GiB; Error where the
+ *   host has no `SharedArrayBuffer` (a page that is not cross-origin isolated)
  */
 export function createRing(options: RingOptions): SharedArrayBuffer {
   const read = new OptionReader('createRing', options);

@@ -3,8 +3,8 @@ import { WRITE } from './layout.js';
 import type { Memory } from './memory.js';
 
 /**
- * So often a reader looks before it sleeps, depending on whether that helped the last time: when messages come every µs, each
- * sleep would cost the writer a wake of 10 µs; when they come every 100 µs, looking is all in vain.
+ * So often a reader looks before it sleeps, depending on whether that helped the last time: when messages come every
+ * µs, each sleep would cost the writer a wake of 10 µs; when they come every 100 µs, looking is all in vain.
  */
 const MIN_SPINS = 50;
 const MAX_SPINS = 2_000;
@@ -22,9 +22,9 @@ const MIN_HASTY = 4;
 const MAX_HASTY = 256;
 
 /**
- * What a thread does before it sleeps in the ring. On a busy machine reader and writer share a core: the reader wakes for one
- * message, reads it, sleeps, and the writer pays for the next wake. A nap that nobody ends lets messages gather.
- * Where one waits for an answer to each message none gather, and naps become rare.
+ * What a thread does before it sleeps in the ring. On a busy machine reader and writer share a core: the reader wakes
+ * for one message, reads it, sleeps, and the writer pays for the next wake. A nap that nobody ends lets messages
+ * gather. Where one waits for an answer to each message none gather, and naps become rare.
  */
 export class Pace {
   #spins = MIN_SPINS;
@@ -39,8 +39,8 @@ export class Pace {
   constructor(private readonly memory: Memory) {}
 
   /**
-   * Between a claim of so many messages and the next: a reader on the heels of the writer makes it fetch the line of the write
-   * index for each message.
+   * Between a claim of so many messages and the next: a reader on the heels of the writer makes it fetch the line of
+   * the write index for each message.
    *
    * @returns the steps of its pause
    */

@@ -3,11 +3,12 @@
  * before any step. docs/ring-buffer.md draws it, docs/decisions/0007-ring-claim.md has what lost.
  *
  * **Copy, then claim.** A reader copies the message, then moves the read index on by compare-and-swap. If another was
- * faster, or the slot was written anew in between, the index has moved, and the copy is thrown away. So a dead reader holds
- * nothing. Indices never start over: one that did could come back to the same value with another message in the slot.
+ * faster, or the slot was written anew in between, the index has moved, and the copy is thrown away. So a dead reader
+ * holds nothing. Indices never start over: one that did could come back to the same value with another message in the
+ * slot.
  *
- * **Announce, look again, sleep.** A reader sets its bit before it looks for the last time, the writer looks for bits after it
- * has published: one of the two sees the other.
+ * **Announce, look again, sleep.** A reader sets its bit before it looks for the last time, the writer looks for bits
+ * after it has published: one of the two sees the other.
  */
 import type { Batch } from './batch.js';
 import { placeOf, READ, type Shape, SLEEPERS, signalOf, WRITE, WRITER } from './layout.js';
@@ -19,10 +20,12 @@ export const EMPTY = -1;
 export const AGAIN = -2;
 
 /**
- * Wakes up to `count` sleeping readers, from `first` on, and gives how many it woke. A bit whose reader is dead, or not yet
- * asleep, wakes nobody and the next one gets its turn; a reader not yet asleep finds its signal changed and stays up.
+ * Wakes up to `count` sleeping readers, from `first` on, and gives how many it woke. A bit whose reader is dead, or not
+ * yet asleep, wakes nobody and the next one gets its turn; a reader not yet asleep finds its signal changed and stays
+ * up.
  *
- * `everyone`: also those whose bit is not set. A reader that died while it passed a wake on may have taken another's bit.
+ * `everyone`: also those whose bit is not set. A reader that died while it passed a wake on may have taken another's
+ * bit.
  */
 export function wake(memory: Memory, maxReaders: number, count: number, first: number, everyone = false): number {
   const bits = everyone ? -1 : memory.load(SLEEPERS);
@@ -95,7 +98,9 @@ export class WriteSide {
     this.index = next;
   }
 
-  /** Finds a mistake early, no more: one that happens right behind it is found as one publishes. So no order is needed. */
+  /**
+   * Finds a mistake early, no more: one that happens right behind it is found as one publishes. So no order is needed.
+   */
   checkPlace(): void {
     if (this.memory.peek(WRITER) !== this.place) throw takenOver('ringWriter', 'writer');
   }
@@ -172,7 +177,9 @@ export class ReadSide {
     return length;
   }
 
-  /** Claims up to `max` messages at once into the batch, which must be empty, and gives how many; 0 = there are none. */
+  /**
+   * Claims up to `max` messages at once into the batch, which must be empty, and gives how many; 0 = there are none.
+   */
   readBatch(into: Batch, max: number): number {
     for (;;) {
       const count = this.tryReadBatch(into, max);

@@ -12,10 +12,14 @@ import { Waiting } from './waiting.js';
 export interface RingReaderOptions {
   /** Messages received longer ago than this, ms, are dropped and counted instead of read. > 0. @default Infinity */
   maxAgeMs?: number;
-  /** Which of the ring's places for readers to take: whole, 0 to `maxReaders` − 1, or the first that is free. @default 'any' */
+  /**
+   * Which of the ring's places for readers to take: whole, 0 to `maxReaders` − 1, or the first that is free.
+   * @default 'any'
+   */
   id?: number | 'any';
   /**
-   * Takes the place `id` from another reader. **Only when that one is proven dead** (its thread has exited). @default false
+   * Takes the place `id` from another reader. **Only when that one is proven dead** (its thread has exited).
+   * @default false
    */
   takeOver?: boolean;
   /** @default the host's monotonic clock */
@@ -48,8 +52,8 @@ export interface RingReader extends AsyncIterable<Uint8Array> {
    */
   tryRead(into: Uint8Array): number;
   /**
-   * Hands up to `max` messages to `fn`, at less than `tryRead` one by one. They are claimed up to 32 at a time; when `fn`
-   * throws, those behind are kept for the next read.
+   * Hands up to `max` messages to `fn`, at less than `tryRead` one by one. They are claimed up to 32 at a time; when
+   * `fn` throws, those behind are kept for the next read.
    *
    * @param fn `view` is only valid until it returns; `receivedAt` as above
    * @param max whole, ≥ 1; the ring's capacity, if left out
@@ -66,7 +70,8 @@ export interface RingReader extends AsyncIterable<Uint8Array> {
    */
   waitSync(timeoutMs?: number): boolean;
   /**
-   * As `waitSync`, without blocking; keeps the event loop alive as long as it waits. False also when the reader is closed.
+   * As `waitSync`, without blocking; keeps the event loop alive as long as it waits. False also when the reader is
+   * closed.
    *
    * @throws the reason of `signal` once that aborts; Error when another reader takes its place
    */
@@ -78,7 +83,9 @@ export interface RingReader extends AsyncIterable<Uint8Array> {
   close(): void;
 }
 
-/** The host gets a turn after so many messages of an async loop, which would keep it from all else while there are any. */
+/**
+ * The host gets a turn after so many messages of an async loop, which would keep it from all else while there are any.
+ */
 const TURN_EVERY = 256;
 
 /** A wait shorter than this is no time for a nap, ms. */

@@ -20,8 +20,8 @@ interface Waiter {
 }
 
 /**
- * Waits for messages without blocking: all of a reader's waits share one place in the host's list of waiters, and while there
- * is any the event loop is kept alive.
+ * Waits for messages without blocking: all of a reader's waits share one place in the host's list of waiters, and while
+ * there is any the event loop is kept alive.
  */
 export class Waiting {
   readonly #waiters = new Set<Waiter>();
@@ -36,8 +36,8 @@ export class Waiting {
   ) {}
 
   /**
-   * Resolves with true when there is something to read, false after `timeoutMs`; rejects with the reason of `signal`, which must
-   * not have aborted yet, and when the reader's place has been taken over.
+   * Resolves with true when there is something to read, false after `timeoutMs`; rejects with the reason of `signal`,
+   * which must not have aborted yet, and when the reader's place has been taken over.
    */
   wait(timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {

@@ -43,7 +43,8 @@ export interface RingWriter {
    *
    * @param receivedAt clock ms when the message reached this process; now, if left out
    * @returns false when the ring is full
-   * @throws RangeError for a message longer than `slotBytes`; Error after `close` and when another writer has taken over
+   * @throws RangeError for a message longer than `slotBytes`; Error after `close` and when another writer has taken
+   *   over
    */
   tryWrite(bytes: Uint8Array, receivedAt?: number): boolean;
   /**
@@ -181,7 +182,9 @@ class Writer implements RingWriter {
     if (!this.#armed) this.#arm();
   }
 
-  /** While messages come a timer looks after them: for those below the threshold, and for readers that died on waking. */
+  /**
+   * While messages come a timer looks after them: for those below the threshold, and for readers that died on waking.
+   */
   #arm(): void {
     this.#armed = true;
     this.#timer = timerAt(this.#clock, this.#onTimer, this.#clock.now() + this.#flushMs, false);
@@ -198,7 +201,9 @@ class Writer implements RingWriter {
 
 const nameOf = (what: string, i: number | undefined): string => (i === undefined ? what : `${what}[${i}]`);
 
-/** Odd = taken. Every change makes it larger: a writer that was taken for dead finds that it is not its place any more. */
+/**
+ * Odd = taken. Every change makes it larger: a writer that was taken for dead finds that it is not its place any more.
+ */
 function takePlace(memory: SharedMemory, takeOver: boolean): number {
   const now = memory.load(WRITER);
   const taken = (now & 1) === 1;
@@ -213,7 +218,8 @@ function takePlace(memory: SharedMemory, takeOver: boolean): number {
 /**
  * Attaches the writer of a ring.
  *
- * @throws TypeError or RangeError that names a bad option, or for a buffer that is no ring; Error when the ring has a writer
+ * @throws TypeError or RangeError that names a bad option, or for a buffer that is no ring; Error when the ring has a
+ *   writer
  */
 export function ringWriter(buffer: SharedArrayBuffer, options?: RingWriterOptions): RingWriter {
   return new Writer(buffer, options);

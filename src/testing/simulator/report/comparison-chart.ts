@@ -8,7 +8,10 @@ import type { Report } from './report.js';
 
 /** In the order of the runs. */
 const RUN_COLOURS: readonly Colour[] = ['red', 'green', 'blue', 'purple', 'orange'];
-/** More tiers or keys than this are more panels than anybody looks at: the busiest have one each, all others one together. */
+/**
+ * More tiers or keys than this are more panels than anybody looks at: the busiest have one each, all others one
+ * together.
+ */
 const MAX_CLASSES = 4;
 
 type Answered = Pick<Figures, 'offered' | 'goodput'>;

@@ -1,7 +1,10 @@
 import type { Tier } from '../../../core/call/context.js';
 import { type Counted, ServerTally, Tally } from '../run/meter.js';
 
-/** Figures on calls: each call counts where it was offered, whenever its end was known. A figure that nothing tells is NaN. */
+/**
+ * Figures on calls: each call counts where it was offered, whenever its end was known. A figure that nothing tells is
+ * NaN.
+ */
 export interface Figures {
   /** Calls that users made, without retries. */
   offered: number;

@@ -18,8 +18,8 @@ export interface Report {
   between(fromMs: number, toMs: number): Stretch;
   /**
    * Checks figures against bounds, by name: `report.assert({ goodputRatio: { min: 0.95 } })`.
-   * @throws Error that lists every figure out of its bounds: which, what was wanted, what it is; a TypeError when the list
-   * has a name that does not exist. TypeError or RangeError for bounds that make no sense.
+   * @throws Error that lists every figure out of its bounds: which, what was wanted, what it is; a TypeError when the
+   *   list has a name that does not exist. TypeError or RangeError for bounds that make no sense.
    */
   assert(expectations: Expectations): void;
   /** A picture that follows the reader's light or dark mode. */

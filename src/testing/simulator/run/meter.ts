@@ -46,7 +46,10 @@ export class ServerTally {
   lost = 0;
   wasted = 0;
   mostQueued = 0;
-  /** Integrals over time: of the busy workers, of all workers (once there is no end of them, Infinity), of the calls that wait. */
+  /**
+   * Integrals over time: of the busy workers, of all workers (once there is no end of them, Infinity), of the calls
+   * that wait.
+   */
   busyMs = 0;
   workerMs = 0;
   queuedMs = 0;

@@ -174,8 +174,8 @@ function plainOf(snapshot: object): PolicyState {
 }
 
 /**
- * Plays `scenario` in virtual time: at 100 calls a second more than a thousand times as fast as real time. The same seed
- * gives the same report, byte for byte.
+ * Plays `scenario` in virtual time: at 100 calls a second more than a thousand times as fast as real time. The same
+ * seed gives the same report, byte for byte.
  *
  * @throws TypeError or RangeError that names the field, for a scenario that is wrong; what the scenario's own functions
  * threw (`serviceTimeMs`, `route` …); and what a policy threw, if that is a mistake in it (TypeError, RangeError,

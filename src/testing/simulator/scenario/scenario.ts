@@ -9,8 +9,8 @@ export interface Env {
   /** Seeded; each pipeline has one of its own. */
   readonly random: Random;
   /**
-   * Has the report follow the state of something that is no policy of the pipeline: a balancer, a retry budget. Policies
-   * with a `snapshot` are followed without it.
+   * Has the report follow the state of something that is no policy of the pipeline: a balancer, a retry budget.
+   * Policies with a `snapshot` are followed without it.
    */
   watch(name: string, snapshot: () => object): void;
 }
@@ -76,7 +76,9 @@ export interface RateChange {
   atMs: number;
   /** ≥ 0. */
   ratePerSecond: number;
-  /** Reached in a straight line from the change before (or from no calls at 0 ms) instead of in one step. @default false */
+  /**
+   * Reached in a straight line from the change before (or from no calls at 0 ms) instead of in one step. @default false
+   */
   ramp?: boolean;
 }
 
@@ -102,7 +104,9 @@ export interface ClosedLoad extends LoadOptions {
   arrivals: 'users';
   /** A whole number ≥ 1. */
   users: number;
-  /** Between an answer, of whatever kind, and the next call; also before the first. Not 0 where calls may fail at once. */
+  /**
+   * Between an answer, of whatever kind, and the next call; also before the first. Not 0 where calls may fail at once.
+   */
   thinkTimeMs: Duration;
 }
 
@@ -117,14 +121,18 @@ export interface Client {
    */
   timeoutMs?: number;
   /**
-   * How many more tries a call gets when one fails or times out, without a thought for the callee: what a careless client
-   * does. What the client's own pipeline refuses is not tried again. For a careful one put a retry policy into the pipeline.
+   * How many more tries a call gets when one fails or times out, without a thought for the callee: what a careless
+   * client does. What the client's own pipeline refuses is not tried again. For a careful one put a retry policy into
+   * the pipeline.
    * @default 0
    */
   retries?: number;
   /** Before each of those. @default 0 */
   retryDelayMs?: Duration;
-  /** Whether the back-end notices that the caller has gone, and drops the call from its queue or stops its work. @default false */
+  /**
+   * Whether the back-end notices that the caller has gone, and drops the call from its queue or stops its work.
+   * @default false
+   */
   cancels?: boolean;
   /**
    * Which of several back-ends gets a call; a function gives its place in the list. Where a policy of the pipeline has
@@ -144,7 +152,10 @@ export interface BackendState {
   serviceTimeMs?: Duration;
   /** What that is multiplied by, > 0: 2.5 makes 50 ms of 20. @default 1 */
   slowdown?: number;
-  /** How many calls may wait, a whole number ≥ 0 or Infinity; one more is answered `queue_full` at once. @default Infinity */
+  /**
+   * How many calls may wait, a whole number ≥ 0 or Infinity; one more is answered `queue_full` at once.
+   * @default Infinity
+   */
   queue?: number;
   /**
    * Who is next: the first come, the last come, or `adaptive`: the first come, but the last once the queue has not been
@@ -157,8 +168,8 @@ export interface BackendState {
   /** How long a worker takes for a call that fails. @default as for the others */
   errorTimeMs?: Duration;
   /**
-   * `refuse`: as if its process was gone; new calls fail at once, and so does what is waiting or under way when it begins.
-   * `hang`: as if the network was cut; calls and answers get lost on the way, and nobody is told.
+   * `refuse`: as if its process was gone; new calls fail at once, and so does what is waiting or under way when it
+   * begins. `hang`: as if the network was cut; calls and answers get lost on the way, and nobody is told.
    * @default 'none'
    */
   outage?: 'none' | 'refuse' | 'hang';
@@ -183,7 +194,9 @@ export interface Backend extends BackendState {
   pipeline?: (env: BackendEnv) => SimulatedPipeline;
   /** What a refusal by that pipeline costs a worker, ms. @default 0 */
   refusalTimeMs?: number;
-  /** The services that each call's work asks when its own service time is over, one after the other; the worker waits. */
+  /**
+   * The services that each call's work asks when its own service time is over, one after the other; the worker waits.
+   */
   calls?: Service | readonly Service[];
 }
 
@@ -198,11 +211,17 @@ export interface Service {
 export interface Scenario extends Service {
   /** In the report and above the picture. @default 'simulation' */
   name?: string;
-  /** A whole number, ±2^53: the same seed, the same run. Scenarios that differ in their policies alone get the same calls. */
+  /**
+   * A whole number, ±2^53: the same seed, the same run. Scenarios that differ in their policies alone get the same
+   * calls.
+   */
   seed: number;
   /** > 0. */
   durationMs: number;
-  /** Length of the report's steps, ms; at most 100,000 of them. @default 1, 2 or 5 × 10ⁿ ms, so that there are 50 to 125 of them */
+  /**
+   * Length of the report's steps, ms; at most 100,000 of them.
+   * @default 1, 2 or 5 × 10ⁿ ms, so that there are 50 to 125 of them
+   */
   intervalMs?: number;
   load: Load | readonly Load[];
   /** Steps of the clock that the policies see, as on a broken host: so many ms at once, also backwards. */
@@ -211,7 +230,10 @@ export interface Scenario extends Service {
 
 /** What a call to a simulated back-end fails with, besides the client's own refusals and time-outs. */
 export interface BackendError extends Error {
-  /** `failed` by its errorRatio or by what it calls itself; `refused` by its pipeline; `queue_full`; `unreachable` in an outage. */
+  /**
+   * `failed` by its errorRatio or by what it calls itself; `refused` by its pipeline; `queue_full`; `unreachable` in an
+   * outage.
+   */
   readonly kind: 'failed' | 'refused' | 'queue_full' | 'unreachable';
   /** The back-end's name. */
   readonly backend: string;
