@@ -202,7 +202,18 @@ export class HedgedCall {
   }
 }
 
-const answeredFirst = (): unknown => new DOMException('another attempt of the call answered first', 'AbortError');
+/**
+ * Without a stack trace: V8's keeps `this` of its frames, and with it the call and its answer, for as long as an attempt
+ * that hangs keeps the reason.
+ */
+function answeredFirst(): DOMException {
+  const { stackTraceLimit } = Error as { stackTraceLimit?: number };
+  // `Reflect.set` fails silently where a host has frozen its intrinsics.
+  if (stackTraceLimit !== undefined) Reflect.set(Error, 'stackTraceLimit', 0);
+  const reason = new DOMException('another attempt of the call answered first', 'AbortError');
+  if (stackTraceLimit !== undefined) Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
+  return reason;
+}
 
 /** What is read of an answer still aborts with the caller: a body for as long as it is open, else a signal weakly. */
 function keepLinked({ ctx, scope }: Attempt, outer: Abortable, value: unknown): void {

@@ -174,6 +174,67 @@ describe('a call', () => {
   });
 });
 
+describe('an abort of the caller', () => {
+  const untilAborted = (ctx: Context): Promise<never> =>
+    new Promise((_, reject) => ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason)));
+
+  it.each<[string, (ctx: Context) => Promise<unknown>]>([
+    ['honours its signal', untilAborted],
+    ['honours it a little later', async (ctx) => untilAborted(ctx).finally(async () => null)],
+    ['is deaf', () => new Promise(() => {})],
+  ])('at %s: the pipeline of the site has settled, and the budget been told, when he hears of it', async (_, act) => {
+    for (const at of ['local', 'remote']) {
+      const clock = manualClock();
+      const gate = new RecordingGate('gate', clock);
+      const guard = pipeline(gate);
+      const budget = new RecordingBudget();
+      const site = failover<Context, unknown>({
+        local: (ctx) => (at === 'local' ? guard.execute(act, ctx) : Promise.reject(new Error('no'))),
+        remote: (ctx) => guard.execute(act, ctx),
+        clock,
+        budget,
+      });
+      const caller = new AbortController();
+      const seen = site
+        .execute({ signal: caller.signal })
+        .catch((error: unknown) => [error, gate.permitsInUse, [...gate.verdicts], budget.open]);
+      await clock.advance(10);
+      expect([gate.permitsInUse, budget.open]).toEqual([1, at === 'local' ? 0 : 1]);
+      caller.abort('enough');
+      expect(await seen).toEqual(['enough', 0, ['ignored'], 0]);
+    }
+  });
+
+  it('is the outcome, also where local has a value by then', async () => {
+    const caller = new AbortController();
+    const { site } = setUp(
+      () => {
+        caller.abort('enough');
+        return 'local';
+      },
+      () => 'remote',
+    );
+    expect(await settled(site.execute({ signal: caller.signal }))).toEqual({ error: 'enough' });
+  });
+});
+
+it('failoverOn and classify see the context of the try that they are asked about', async () => {
+  const seen: unknown[] = [];
+  const { site } = setUp(fail('no'), () => 'remote', {
+    classify: ({ ok }, ctx) => {
+      seen.push(['classify', ctx.attempt]);
+      return ok ? 'success' : 'failure';
+    },
+    failoverOn: (_, ctx) => seen.push(['failoverOn', ctx.attempt]) > 0,
+  });
+  expect(await site.execute({ attempt: 2 })).toBe('remote');
+  expect(seen).toEqual([
+    ['classify', 2],
+    ['failoverOn', 2],
+    ['classify', 3],
+  ]);
+});
+
 it('whatever happens: remote at most once a call, each with one leave that is answered, none while frozen', async () => {
   const act = fc.record({
     kind: fc.constantFrom('ok', 'fail', 'refuse', 'time out'),

@@ -1,4 +1,4 @@
-import { pipeline, type RetryBudget, ratioBudget, retry, retryWindow, tokenBudget } from 'evenkeel';
+import { failover, hedge, pipeline, type RetryBudget, ratioBudget, retry, retryWindow, tokenBudget } from 'evenkeel';
 import { manualClock, seededRandom } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -257,5 +257,46 @@ describe('several budgets', () => {
         new TypeError('retry: clock must be that of budget, got another one'),
       );
     retry({ budget: [retryWindow(), tokenBudget(), ratioBudget()] });
+  });
+});
+
+describe('the option budget', () => {
+  const sites = { local: () => 1, remote: () => 2 };
+
+  it.each([
+    ['retry', (options: object) => retry(options)],
+    ['failover', (options: object) => failover({ ...sites, ...options })],
+  ])('of %s has an older name, window; both is one too many', (name, make) => {
+    expect(() => make({ budget: [], window: [] })).toThrow(
+      new TypeError(`${name}: budget and window are two names of one option, got both`),
+    );
+    for (const option of ['budget', 'window']) {
+      expect(() => make({ [option]: null })).toThrow(
+        new TypeError(
+          `${name}: ${option} must be an object with onRequest, tryRetry, onRetryDone, or an array of such, got null`,
+        ),
+      );
+      expect(() => make({ [option]: ratioBudget({ clock: manualClock() }) })).toThrow(
+        `${name}: clock must be that of ${option}, got another one`,
+      );
+      make({ budget: undefined, window: undefined, [option]: ratioBudget() });
+    }
+  });
+
+  it('is asked under either name', async () => {
+    for (const option of ['budget', 'window']) {
+      const given = ratioBudget({ minRetriesPerSecond: 0.1 });
+      await pipeline(retry({ [option]: given, backoff: () => 0 })).execute((ctx) =>
+        ctx.attempt === 0 ? Promise.reject('no') : 1,
+      );
+      expect(given.snapshot()).toMatchObject({ requests: 1, retries: 1 });
+      const other = ratioBudget({ minRetriesPerSecond: 0.1 });
+      await failover({ ...sites, local: () => Promise.reject('no'), [option]: other }).execute();
+      expect(other.snapshot()).toMatchObject({ requests: 1, retries: 1 });
+    }
+  });
+
+  it('of hedge has one name', () => {
+    expect(() => hedge({ afterMs: 1, window: [] } as never)).toThrow('hedge: unknown option window');
   });
 });
