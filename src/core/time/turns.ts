@@ -10,11 +10,8 @@ const HOST_EVERY_MS = 10;
 const LOOK_EVERY = 16;
 /** The host gets its turn after so many cheap turns, also where fake timers make time stand still. */
 const HOST_EVERY = 4_096;
-
-/** What hosts besides Node have. */
-interface Scheduler {
-  yield?: () => Promise<void>;
-}
+/** So many turns are got out of one message. */
+const LISTENERS = 64;
 
 /**
  * The host's own functions as they are when this is loaded: what a test puts in their place later (`vi.useFakeTimers()`)
@@ -22,13 +19,10 @@ interface Scheduler {
  */
 const host = /* @__PURE__ */ (() => {
   const immediate: unknown = globalThis.setImmediate;
-  const { scheduler } = globalThis as { scheduler?: Scheduler };
-  const yieldNow: unknown = scheduler?.yield;
   return {
-    immediate: typeof immediate === 'function' ? (immediate as Turn) : undefined,
-    timeout: globalThis.setTimeout as unknown as Turn,
+    fullTurn: (typeof immediate === 'function' ? immediate : globalThis.setTimeout) as Turn,
+    hasImmediate: typeof immediate === 'function',
     nextTick: nodeTick(),
-    yieldNow: typeof yieldNow === 'function' ? (): Promise<void> => yieldNow.call(scheduler) : undefined,
     Channel: channelClass(),
   };
 })();
@@ -40,7 +34,7 @@ function nodeTick(): Turn | undefined {
   return uv !== undefined && bun === undefined && deno === undefined ? process?.nextTick : undefined;
 }
 
-/** workerd delivers messages in the middle of promise chains. */
+/** workerd's is left alone: it delivers messages in the middle of promise chains. */
 function channelClass(): typeof MessageChannel | undefined {
   const { navigator } = globalThis as { navigator?: { userAgent?: string } };
   return navigator?.userAgent === 'Cloudflare-Workers' ? undefined : globalThis.MessageChannel;
@@ -59,42 +53,21 @@ export function hostTurn(): Promise<void> {
 
 /** {@link hostTurn} for virtual time. By callback: an `await` a turn would cost as much as the turn. */
 export function afterPromises(fn: () => void): void {
-  (host.immediate ?? host.timeout)(fn);
+  host.fullTurn(fn);
 }
 
 /**
- * The cheapest exact turns of this host, for one simulation. Exact: however long a promise chain is, it has ended.
+ * The cheapest exact turns of this host, for one simulation. Exact: promise chains have ended, however long they are.
  *
- * - Node runs ticks only when no microtask is left, so that a microtask that sets a tick is a turn (0.15 µs against 4 µs
- *   of `setImmediate`). Waits by `process.nextTick` itself are not awaited.
- * - Browsers clamp `setTimeout` to 4 ms: `scheduler.yield()` takes 4 µs, a message 20 µs.
+ * - Node runs ticks only when no microtask is left, so that a microtask that sets a tick makes a turn: 0.15 µs, where
+ *   `setImmediate` takes 4 µs. What itself waits for a tick is not waited for.
+ * - Browsers: {@link listenerTurns}.
  * - Elsewhere `setImmediate`, if there is one.
- *
- * Cheap turns keep the host from its own work: it gets a turn of its loop every 10 ms.
  */
 export function promiseTurns(): Turn {
-  const { immediate, timeout, nextTick, yieldNow, Channel } = host;
-  if (immediate !== undefined)
-    return nextTick === undefined ? immediate : withHostTurns(tickTurns(nextTick), immediate);
-  const message = Channel === undefined ? undefined : channelTurns(Channel);
-  if (yieldNow === undefined) return message ?? timeout;
-  return withHostTurns((fn) => void yieldNow().then(fn), message ?? timeout);
-}
-
-/** `cheap`, and `full` often enough that the host is not starved. */
-export function withHostTurns(cheap: Turn, full: Turn): Turn {
-  let turns = 0;
-  let lastMs = systemClock.now();
-  return (fn) => {
-    turns++;
-    if (turns < HOST_EVERY && (turns % LOOK_EVERY !== 0 || systemClock.now() - lastMs < HOST_EVERY_MS))
-      return cheap(fn);
-    full(() => {
-      turns = 0;
-      lastMs = systemClock.now();
-      fn();
-    });
-  };
+  const { fullTurn, hasImmediate, nextTick, Channel } = host;
+  if (nextTick !== undefined) return withHostTurns(tickTurns(nextTick), fullTurn);
+  return hasImmediate || Channel === undefined ? fullTurn : listenerTurns(Channel);
 }
 
 function tickTurns(nextTick: Turn): Turn {
@@ -108,12 +81,59 @@ function tickTurns(nextTick: Turn): Turn {
   };
 }
 
-export function channelTurns(Channel: typeof MessageChannel): Turn {
+/** Turns by `cheap`, and often enough by `full` that the host is not starved. */
+export function withHostTurns(cheap: Turn, full: Turn): Turn {
+  let turns = 0;
+  let lastMs = systemClock.now();
+  return (fn) => {
+    turns++;
+    if (turns < HOST_EVERY && (turns % LOOK_EVERY !== 0 || systemClock.now() - lastMs < HOST_EVERY_MS)) {
+      cheap(fn);
+      return;
+    }
+    full(() => {
+      turns = 0;
+      lastMs = systemClock.now();
+      fn();
+    });
+  };
+}
+
+/**
+ * Turns for browsers, where a message costs 16 µs, `scheduler.yield()` 4 µs, and `setTimeout` is clamped to 4 ms. After
+ * each listener of one message, browsers run all microtasks ("clean up after running script", HTML Standard 8.1.4.4), so
+ * that many listeners make as many turns. Where a host does not, the other listeners stand back: a turn a message.
+ */
+export function listenerTurns(Channel: typeof MessageChannel): Turn {
   const { port1, port2 } = new Channel();
-  let next: () => void;
-  port1.onmessage = () => next();
+  const settled = Promise.resolve();
+  let next: (() => void) | undefined;
+  let isPosted = false;
+  let isDrained = true;
+  const drained = (): void => {
+    isDrained = true;
+  };
+  const post = (): void => {
+    isPosted = true;
+    port2.postMessage(undefined);
+  };
+  for (let i = 0; i < LISTENERS; i++) {
+    port1.addEventListener('message', () => {
+      if (next === undefined || !isDrained) return;
+      const fn = next;
+      next = undefined;
+      isDrained = false;
+      void settled.then(drained);
+      fn();
+    });
+  }
+  port1.addEventListener('message', () => {
+    isPosted = false;
+    if (next !== undefined) post();
+  });
+  port1.start();
   return (fn) => {
     next = fn;
-    port2.postMessage(undefined);
+    if (!isPosted) post();
   };
 }

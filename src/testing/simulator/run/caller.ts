@@ -42,16 +42,18 @@ export class Caller {
     const { timeoutMs, retries } = plan;
     const retryDelayMs = (ctx: Context): number =>
       this.#asked(() => plan.retryDelayMs(this.#infoOf(ctx), this.#random));
+    this.isGuarded = guard !== undefined;
     const isNaive = retries > 0 || timeoutMs < Infinity;
     this.#pipeline = isNaive
-      ? pipeline(naiveClient({ timeoutMs, retries, retryDelayMs }, timeline), ...((guard?.policies ?? []) as Policy[]))
+      ? pipeline(
+          naiveClient({ timeoutMs, retries, retryDelayMs, isGuarded: this.isGuarded }, timeline),
+          ...((guard?.policies ?? []) as Policy[]),
+        )
       : guard;
   }
 
-  /** Whether a call may have to wait for promises before it is sent. */
-  get guarded(): boolean {
-    return this.#pipeline !== undefined;
-  }
+  /** Whether a call may have to wait for promises before it is sent. The naive client sends it at once. */
+  readonly isGuarded: boolean;
 
   /** `init` is the context of the work that makes the call, or what is known of the call where there is none. */
   call(init: Init<Context>, onTry: () => void = nothing): Promise<unknown> {

@@ -75,7 +75,7 @@ export class LoadGenerator {
   #offer(load: LoadPlan, random: Random): Promise<void> {
     const info = this.#infoOf(load, random);
     const offered = this.#meter.offer(info);
-    if (this.#caller.guarded) this.#timeline.wake();
+    if (this.#caller.isGuarded) this.#timeline.wake();
     return this.#caller.call(callInit(info), offered.onTry).then(
       () => offered.succeeded(this.#timeline.now()),
       (error: unknown) => {

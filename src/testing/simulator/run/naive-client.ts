@@ -10,6 +10,8 @@ export interface NaiveOptions {
   readonly retries: number;
   /** How long to wait before the next try, ms. What it throws is the call's error. */
   readonly retryDelayMs: (ctx: Context) => number;
+  /** Whether there are policies inside: they see a failed try only when promises have run. */
+  readonly isGuarded: boolean;
 }
 
 /** Stands around the client's own pipeline, whose refusals it does not retry. */
@@ -91,7 +93,7 @@ class NaiveCall<C extends Context, R> {
     };
     const onOuterAbort = (): void => giveUp(outer?.reason);
     const timer = timeline.at(timeline.now() + timeoutMs, () => {
-      timeline.wake();
+      if (this.#options.isGuarded || attempt === this.#options.retries) timeline.wake();
       giveUp(Object.create(this.#timeout));
     });
     outer?.add(onOuterAbort);
@@ -115,11 +117,16 @@ class NaiveCall<C extends Context, R> {
       if (abortable?.aborted) this.#reject(abortable.reason);
       else this.try(attempt + 1);
     };
+    let delayMs: number;
     try {
-      // A timer also where there is no delay: the policies inside have settled the failed try before the next begins.
-      this.#ctx.clock.setTimer(again, this.#options.retryDelayMs(this.#ctx));
+      delayMs = this.#options.retryDelayMs(this.#ctx);
     } catch (mistake) {
       this.#reject(mistake);
+      return;
     }
+    // A timer also where there is no delay: the policies inside have settled the failed try before the next begins.
+    if (this.#options.isGuarded) this.#ctx.clock.setTimer(again, delayMs);
+    else if (delayMs > 0) this.#timeline.at(this.#timeline.now() + delayMs, again);
+    else again();
   }
 }
