@@ -2,9 +2,9 @@ import { circuitBreaker, pipeline, RejectedError } from 'evenkeel';
 import { compareReports, type Expectations, type Report, type Scenario, simulate } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { niceTicks } from '../../src/testing/simulator/report/line-chart.js';
-import { panelOf } from '../../src/testing/simulator/report/panels.js';
-import { Histogram } from '../../src/testing/simulator/run/histogram.js';
+import { niceTicks } from '../../../../src/testing/simulator/report/line-chart.js';
+import { panelOf } from '../../../../src/testing/simulator/report/panels.js';
+import { Histogram } from '../../../../src/testing/simulator/run/histogram.js';
 
 // On a busy machine: what is played is virtual time, but it has to be played.
 vi.setConfig({ testTimeout: 60_000 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Chart, lineChart, type Point, type Series } from '../../src/testing/simulator/report/line-chart.js';
+import { type Chart, lineChart, type Point, type Series } from '../../../../src/testing/simulator/report/line-chart.js';
 
 const line = (label: string, points: Point[], more: Partial<Series> = {}): Series => ({
   label,
