@@ -167,7 +167,17 @@ function releaseAfterWork(
   held().hold(ctx, (abandoned, ok, result) => {
     if (abandoned) holder.release('ignored', spentMs, ctx, { abandoned });
     else if (!gaveUp) holder.release(verdict, spentMs, ctx);
-    // An error after an abort is most likely the abort's.
-    else holder.release(ok ? judge(holder.classify, true, result, ctx) : 'ignored', elapsedOf(ctx), ctx);
+    else releaseAsEnded(holder, ok, result, ctx);
   });
+}
+
+/** A call that its caller gave up. What `classify` throws reaches the host, and the permit is released all the same. */
+function releaseAsEnded(holder: Holder, ok: boolean, result: unknown, ctx: Context): void {
+  // An error after an abort is most likely the abort's.
+  let verdict: Verdict = ok ? 'success' : 'ignored';
+  try {
+    if (ok) verdict = judge(holder.classify, true, result, ctx);
+  } finally {
+    holder.release(verdict, elapsedOf(ctx), ctx);
+  }
 }

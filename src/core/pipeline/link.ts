@@ -76,8 +76,8 @@ const within =
   };
 
 /** Ends soon after an abort, also where the policies do not. */
-const raced =
-  <C extends Context>(inner: Next<C, never>, microtasks: number): Next<C, never> =>
+export const raced =
+  <C extends Context, R>(inner: Next<C, R>, microtasks: number): Next<C, R> =>
   (ctx) => {
     const abortable = abortableOf(ctx);
     return abortable === undefined ? inner(ctx) : untilAbort(inner(ctx), abortable, microtasks, true);
