@@ -7,9 +7,11 @@ import {
   isTimeout,
   type Next,
   type Reason,
+  type ReleaseDetails,
   runGate,
   type Verdict,
 } from 'evenkeel';
+import { wasSent } from '../../src/core/call/context.js';
 
 /**
  * What a {@link RecordingGate} does, step by step; each list starts over when it is used up. Every `ctx.key` has its own
@@ -24,6 +26,9 @@ export interface GateScript {
   reason: Reason;
   usesElapsed: boolean | undefined;
   captureStack: boolean;
+  holds: 'work' | undefined;
+  /** With `holds`. */
+  abandonedMs: number | undefined;
 }
 
 export const ADMIT_ALL: GateScript = {
@@ -34,6 +39,8 @@ export const ADMIT_ALL: GateScript = {
   reason: 'rate_limited',
   usesElapsed: undefined,
   captureStack: false,
+  holds: undefined,
+  abandonedMs: undefined,
 };
 
 /** What can be compared of an error or value of two runs: everything but its identity. */
@@ -62,6 +69,8 @@ export class RecordingGate implements Gate {
   readonly usesElapsed: boolean | undefined;
   readonly captureStack: boolean;
   readonly classify: Classify | undefined;
+  readonly holds: 'work' | undefined;
+  readonly abandonedMs: number | undefined;
   permitsInUse = 0;
   readonly #script: GateScript;
   readonly #steps = new Map<string, number>();
@@ -75,6 +84,8 @@ export class RecordingGate implements Gate {
     this.reason = this.#script.reason;
     this.usesElapsed = this.#script.usesElapsed;
     this.captureStack = this.#script.captureStack;
+    this.holds = this.#script.holds;
+    this.abandonedMs = this.#script.abandonedMs;
     const verdicts = this.#script.classify;
     if (verdicts !== undefined) {
       this.classify = (outcome, ctx) => {
@@ -91,10 +102,13 @@ export class RecordingGate implements Gate {
     return admitted;
   }
 
-  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
+  answered(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
+    this.#note('answered', ctx, verdict, this.#seen(elapsedMs));
+  }
+
+  release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>, details?: ReleaseDetails): void {
     this.permitsInUse--;
-    // One that does not use the elapsed time may be given any.
-    this.#note('release', ctx, verdict, this.usesElapsed === false ? undefined : elapsedMs);
+    this.#note('release', ctx, verdict, this.#seen(elapsedMs), details?.abandoned === true, wasSent(ctx));
     this.#play('release', this.#script.release, ctx);
   }
 
@@ -110,6 +124,11 @@ export class RecordingGate implements Gate {
   /** The verdicts it was given, in order. */
   get verdicts(): unknown[] {
     return this.log.flatMap(({ event, rest }) => (event === 'release' ? [rest[0]] : []));
+  }
+
+  /** A gate that does not use the elapsed time may be given any. */
+  #seen(elapsedMs: number): number | undefined {
+    return this.usesElapsed === false ? undefined : elapsedMs;
   }
 
   #note(event: string, ctx: Partial<Context> | undefined, ...rest: unknown[]): void {

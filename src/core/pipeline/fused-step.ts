@@ -8,7 +8,7 @@ import { systemClock } from '../time/clock.js';
 import { hostTimers, timerAt } from '../time/timers.js';
 import { GateStep, refusedBy } from './gate-step.js';
 import { ENDED, type Limit, LimitedCall, PENDING, SETTLED, STOPPING, type Stopper } from './limited-call.js';
-import { isGate, raced, stepOf } from './link.js';
+import { isGate, stepOf } from './link.js';
 import { Fusible, type Inside, type Layer, type Step } from './step.js';
 
 type AnyNext = Next<Context, unknown>;
@@ -331,9 +331,7 @@ export class FusedStep implements Step, Stopper {
   /** Runs what is inside layer `i`. */
   #again(i: number, next: AnyNext): AnyNext {
     const inner = this.#inner[i];
-    if (inner !== undefined) return bound(inner, next);
-    // The first try ends soon after an abort, and so do those that follow.
-    return this.#inside.ends ? next : raced(next, this.#inside.microtasks);
+    return inner === undefined ? next : bound(inner, next);
   }
 }
 

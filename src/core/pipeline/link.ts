@@ -53,18 +53,21 @@ export function link<C extends Context>(policies: readonly Policy<C>[], labels: 
       next = within(step, next);
       end = start;
     } else {
-      next = around(policies[--end] as Policy<C>, next);
+      next = around(policies[--end] as Policy<C>, next, inside.microtasks + MORE);
     }
-    inside = { ends: isStep, microtasks: inside.microtasks + MORE };
+    inside = { ends: true, microtasks: inside.microtasks + MORE };
   }
-  return { head: undefined, rest: inside.ends ? next : raced(next, inside.microtasks) };
+  return { head: undefined, rest: next };
 }
 
-function around<C extends Context>(policy: Policy<C>, inner: Next<C, never>): Next<C, never> {
+/** Ends soon after an abort, also where the policy does not: what is around it can rely on that. */
+function around<C extends Context>(policy: Policy<C>, inner: Next<C, never>, microtasks: number): Next<C, never> {
   const run: Next<C, never> = (ctx) => policy.run<C, never>(ctx, inner);
   return (ctx) => {
     checkNext(ctx);
-    return callNext(ctx, run);
+    const promise = callNext(ctx, run);
+    const abortable = abortableOf(ctx);
+    return abortable === undefined ? promise : untilAbort(promise, abortable, microtasks, true);
   };
 }
 
@@ -73,12 +76,4 @@ const within =
   (ctx) => {
     checkNext(ctx);
     return step.run(ctx, inner);
-  };
-
-/** Ends soon after an abort, also where the policies do not. */
-export const raced =
-  <C extends Context, R>(inner: Next<C, R>, microtasks: number): Next<C, R> =>
-  (ctx) => {
-    const abortable = abortableOf(ctx);
-    return abortable === undefined ? inner(ctx) : untilAbort(inner(ctx), abortable, microtasks, true);
   };
