@@ -17,7 +17,7 @@ export interface ManualClock extends Clock {
    */
   advance(ms: number): Promise<void>;
   /**
-   * Moves on from timer to timer until `promise` settles, and gives what it gives: for a call under test, which would
+   * Moves on from timer to timer until `promise` settles, and settles alike: for a call under test, which would
    * never settle if it was awaited while the time stands still.
    *
    * @param withinMs at most by so much; finite, ≥ 0. @default 3_600_000, an hour
@@ -37,7 +37,7 @@ const MAX_AT_ONCE = 100_000;
 /** More timers than this in one `settle`, and the promise does not depend on them. */
 const MAX_IN_SETTLE = 250_000;
 const HOUR_MS = 3_600_000;
-/** More looks at the clock than this while it cannot move: somebody waits for the time in a loop of promises. */
+/** More readings of the clock than this while it cannot move: code under test waits for the time in a loop of promises. */
 const MAX_LOOKS = 10_000_000;
 
 class VirtualClock implements ManualClock {

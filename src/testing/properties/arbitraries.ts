@@ -9,7 +9,7 @@ export type FastCheckModule = Pick<
   'array' | 'asyncProperty' | 'boolean' | 'constant' | 'constantFrom' | 'double' | 'integer' | 'oneof' | 'record'
 >;
 
-/** What a call's callee does. */
+/** What the downstream does with a call. */
 export interface CallOutcome {
   /** `hang`: no answer until the call is aborted. */
   kind: 'success' | 'failure' | 'hang';
@@ -113,7 +113,7 @@ const times = (fc: FastCheckModule, maxMs: number, minMs = 0): FastCheck.Arbitra
   fc.integer({ min: Math.ceil(minMs * 8), max: Math.floor(maxMs * 8) }).map((eighths) => eighths / 8);
 
 /**
- * Streams of outcomes in runs of one kind, as callees fail and recover: each is as likely to be a long outage as a
+ * Streams of outcomes in runs of one kind, as dependencies fail and recover: each is as likely to be a long outage as a
  * flapping of single calls.
  *
  * @throws TypeError or RangeError for a bad option, as each of these arbitraries.

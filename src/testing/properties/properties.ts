@@ -46,9 +46,8 @@ function readTraceOf(read: OptionReader, byDefault: EventTraceOptions = {}): Req
 }
 
 /**
- * No more than `limit` permits reach the callee in any `windowMs`, (t − windowMs, t], whatever calls come. Check it
- * with `await fc.assert(neverMoreThan(fc, …))`, as each of these. No caller gives up unless `trace` says so: a call
- * that was aborted gives its permit back, though the callee may have got it.
+ * No more than `limit` permits reach the downstream in any `windowMs`, (t − windowMs, t], whatever calls come. Check it
+ * with `await fc.assert(neverMoreThan(fc, …))`, as each of these. No caller gives up unless `trace` says so.
  *
  * @throws TypeError or RangeError for a bad option, as each of these; `limit` and `windowMs` are > 0.
  */
@@ -178,7 +177,7 @@ export function recoversWithin(
   );
 }
 
-/** The callee gets at most `maxRatio` tries for each call, and `allowance` more in all, however it fails. */
+/** The downstream gets at most `maxRatio` tries for each call, and `allowance` more in all, however it fails. */
 export function boundedAmplification(
   fc: FastCheckModule,
   options: PropertyOptions & {

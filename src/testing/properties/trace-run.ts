@@ -14,7 +14,7 @@ export type PipelineMaker = (env: { clock: ManualClock; random: Random }) => Sim
 export interface TraceRun {
   clock: ManualClock;
   pipeline: SimulatedPipeline;
-  /** Tries that reached the callee: when, of which call of the trace, at what cost. */
+  /** Tries that reached the downstream: when, of which call of the trace, at what cost. */
   tries: { atMs: number; call: number; cost: number }[];
   /** How each call ended, and when; a missing one has not. */
   ends: { how: 'value' | 'refused' | 'error'; atMs: number }[];
@@ -58,13 +58,13 @@ export async function runTrace(
     const { signal, listeners } = countedSignal(controller);
     signals.push(listeners);
     const giveUp = abortAfterMs === undefined ? undefined : clock.setTimer(() => controller.abort(), abortAfterMs);
-    const callee = (ctx: Context): Promise<number> => {
+    const downstream = (ctx: Context): Promise<number> => {
       run.tries.push({ atMs: clock.now(), call, cost: ctx.cost });
       return new Promise((resolve, reject) => {
         if (outcome.kind === 'hang') return;
         clock.setTimer(() => {
           if (outcome.kind === 'success') resolve(call);
-          else reject(new Error('the callee failed'));
+          else reject(new Error('the downstream failed'));
         }, outcome.tookMs);
       });
     };
@@ -72,7 +72,7 @@ export async function runTrace(
       clock.clearTimer(giveUp);
       run.ends[call] = { how, atMs: clock.now() };
     };
-    pipeline.execute(callee, { key, tier, cost, signal }).then(
+    pipeline.execute(downstream, { key, tier, cost, signal }).then(
       () => end('value'),
       (error: unknown) => end(isRejected(error) ? 'refused' : 'error'),
     );

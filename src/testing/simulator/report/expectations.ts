@@ -51,7 +51,7 @@ const REASONS = Object.keys(REASON);
 const BACKEND_REASONS = ['queue_full', ...REASONS].map((reason) => `backend:${reason}`);
 
 /**
- * What is not as expected, one line a figure. `between` gives the figures of a stretch of time.
+ * What is not as expected, one line a figure. `between` returns the figures of a stretch of time.
  *
  * @throws TypeError with the same lines when some of them are about names that mean nothing
  */
@@ -124,7 +124,7 @@ function failureOf(path: readonly string[], bound: Required<Bound>, stretch: Str
   return `${path.join('.')} from ${fromMs} to ${toMs} ms: wanted ${wanted}, got ${got}`;
 }
 
-/** The figure that `path` names; 0 calls where nobody in a tier or of a key made any in that time. */
+/** The figure that `path` names; 0 calls where a tier or key made none in that time. */
 function valueAt(path: readonly string[], stretch: Stretch): number {
   const nothing = stretchOf([new Counted(stretch.fromMs, stretch.toMs)], []);
   let value: unknown = stretch;

@@ -53,7 +53,7 @@ export interface BackendFigures {
   refused: number;
   /** In an outage of the kind `hang`, or their answers. */
   lost: number;
-  /** Calls that it worked on though nobody waited for the answer any more. */
+  /** Calls that it worked on though their callers had given up. */
   wasted: number;
   /** Share of the workers that were busy, on average; NaN where there are none, or no end of them. */
   busyRatio: number;

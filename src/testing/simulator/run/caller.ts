@@ -97,7 +97,7 @@ export class Caller {
     );
   }
 
-  /** What a function of the scenario gives; a mistake in it is no failed call. */
+  /** What a function of the scenario returns. What it throws ends the run: it is no failed call. */
   #asked(fn: () => number): number {
     try {
       return fn();

@@ -8,7 +8,7 @@ import type { Meter } from './meter.js';
 import type { Timeline } from './timeline.js';
 import { callInit } from './work.js';
 
-/** More calls than this, and ten of each user, in one instant: all are answered at once, and nobody thinks. */
+/** More calls than this, and ten of each user, in one instant: all are answered at once, and no user pauses. */
 const MAX_AT_ONCE = 10_000;
 
 /** Makes the users' calls, and counts how they end. */

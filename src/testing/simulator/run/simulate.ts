@@ -175,7 +175,7 @@ function plainOf(snapshot: object): PolicyState {
 
 /**
  * Plays `scenario` in virtual time: at 100 calls a second more than a thousand times as fast as real time. The same
- * seed gives the same report, byte for byte.
+ * seed makes the same report, byte for byte.
  *
  * @throws TypeError or RangeError that names the field, for a scenario that is wrong; what the scenario's own functions
  * threw (`serviceTimeMs`, `route` …); and what a policy threw, if that is a mistake in it (TypeError, RangeError,
@@ -185,7 +185,7 @@ export async function simulate(scenario: Scenario, options: SimulateOptions = {}
   return simulateBy(promiseTurns(), scenario, options);
 }
 
-/** {@link simulate} with another way to let promise chains run to their end: any exact one gives the same report. */
+/** {@link simulate} with another way to let promise chains run to their end: any exact one makes the same report. */
 export async function simulateBy(turn: Turn, scenario: Scenario, options: SimulateOptions = {}): Promise<Report> {
   const read = new OptionReader('simulate', options);
   const onProgress = read.fn<(progress: Progress) => void>('onProgress');

@@ -9,7 +9,7 @@ export interface Waiting {
   dropped: boolean;
 }
 
-/** A queue that is taken from at either end. What is dropped stays in its place until somebody comes by. */
+/** A queue that is taken from at either end. What is dropped stays in its place until the queue is taken from there. */
 export class WorkQueue<W extends Waiting> {
   #items: W[] = [];
   #head = 0;

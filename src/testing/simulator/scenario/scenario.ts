@@ -121,7 +121,7 @@ export interface Client {
    */
   timeoutMs?: number;
   /**
-   * How many more tries a call gets when one fails or times out, without a thought for the callee: what a careless
+   * How many more tries a call gets when one fails or times out, whatever the state of the back-end: what a naive
    * client does. What the client's own pipeline refuses is not tried again. For a careful one put a retry policy into
    * the pipeline.
    * @default 0
@@ -135,7 +135,7 @@ export interface Client {
    */
   cancels?: boolean;
   /**
-   * Which of several back-ends gets a call; a function gives its place in the list. Where a policy of the pipeline has
+   * Which of several back-ends gets a call; a function returns its place in the list. Where a policy of the pipeline has
    * set `ctx.instance` to a back-end's name or place, that counts.
    * @default 'round-robin'
    */
@@ -169,7 +169,7 @@ export interface BackendState {
   errorTimeMs?: Duration;
   /**
    * `refuse`: as if its process was gone; new calls fail at once, and so does what is waiting or under way when it
-   * begins. `hang`: as if the network was cut; calls and answers get lost on the way, and nobody is told.
+   * begins. `hang`: as if the network was cut; calls and answers get lost on the way, without an error.
    * @default 'none'
    */
   outage?: 'none' | 'refuse' | 'hang';

@@ -1,7 +1,7 @@
 import { type Context, deadline, derive, type Policy, pipeline, rateLimiter } from 'evenkeel';
 import type { Backend, Scenario } from 'evenkeel/testing';
 import { describe, expect, it, vi } from 'vitest';
-import { backendOf, play, spy } from '../play.js';
+import { BASE, backendOf, play, spy } from '../play.js';
 
 // On a busy machine: what is played is virtual time, but it has to be played.
 vi.setConfig({ testTimeout: 60_000 });

@@ -1,7 +1,7 @@
 import { circuitBreaker, dynamicTimeout, type Policy, pipeline, tierShedder } from 'evenkeel';
 import type { Scenario } from 'evenkeel/testing';
 import { describe, expect, it, vi } from 'vitest';
-import { play, spy } from '../play.js';
+import { BASE, play, spy } from '../play.js';
 
 // On a busy machine: what is played is virtual time, but it has to be played.
 vi.setConfig({ testTimeout: 60_000 });

@@ -3,7 +3,7 @@ import { circuitBreaker, deadline, dynamicTimeout, type Policy, pipeline } from 
 import { type Scenario, simulate } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { backendOf, play } from '../play.js';
+import { BASE, backendOf, play } from '../play.js';
 
 // On a busy machine: what is played is virtual time, but it has to be played.
 vi.setConfig({ testTimeout: 60_000 });

@@ -2,7 +2,7 @@ import { pipeline } from 'evenkeel';
 import { type Scenario, simulate } from 'evenkeel/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { arrivalAfter, stretchesOf } from '../../../../src/testing/simulator/scenario/arrivals.js';
-import { play, spy } from '../play.js';
+import { BASE, play, spy } from '../play.js';
 
 // On a busy machine: what is played is virtual time, but it has to be played.
 vi.setConfig({ testTimeout: 60_000 });
