@@ -26,7 +26,7 @@ const LIMITER_TESTS = [
   'policies/concurrency-limiter/known-bugs.test.ts',
   'policies/concurrency-limiter/saturation.test.ts',
 ];
-const RETRY_TESTS = ['policies/retry/retry.test.ts'];
+const RETRY_TESTS = ['retry', 'abort', 'wait'].map((name) => `policies/retry/${name}.test.ts`);
 const RING = 'workers/ring-buffer/protocol.ts';
 // Each what ends with it: some bugs keep the search of the model from coming to an end.
 const RING_TESTS = ['workers/ring-buffer/ring.test.ts'];
@@ -41,7 +41,7 @@ export const CONTROLS: readonly Control[] = [
     file: 'core/numbers/rolling-window.ts', find: 'const steps = Math.min(bucket - this.#head, this.#buckets);', replace: 'const steps = 1;',
     tests: ['core/numbers/rolling-window.test.ts'] },
   { bug: 'a call that throws keeps its permit (Netflix SimpleLimiter over VegasLimit)',
-    file: 'core/pipeline/gate-step.ts', find: 'onError: (error) => this.fail(error, this.#done(waiting), undefined, undefined),', replace: 'onError: (error) => { this.#done(waiting); throw error; },',
+    file: 'core/pipeline/gate-step.ts', find: 'return this.fail(error, ctx, undefined, undefined);', replace: 'throw error;',
     tests: ['core/pipeline/conservation.test.ts', 'core/pipeline/pipeline.test.ts'] },
   { bug: "a listener on the caller's signal stays after each call (nodejs/node #54614, #55351)",
     file: 'core/call/abort.ts', find: 'if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#unlink();', replace: 'void listener;',
@@ -58,13 +58,13 @@ export const CONTROLS: readonly Control[] = [
     file: BREAKER, find: 'window.add(ACCEPTS, admittedAt, 1)', replace: 'window.addNow(ACCEPTS, 1)',
     tests: BREAKER_TESTS },
   { bug: 'a summary is read without expiring what is old (failsafe-go ExecutionCount)',
-    file: BREAKER, find: 'const window = this.#window;\n    window.advance(now);', replace: 'const window = this.#window;',
+    file: BREAKER, find: 'this.#window.advance(now);', replace: '',
     tests: BREAKER_TESTS },
   { bug: 'a few calls after a cold start are enough to refuse (Envoy #33739)',
     file: BREAKER, find: 'if (ended < minRequests || ended <= k * successes) return;', replace: 'if (ended <= k * successes) return;',
     tests: BREAKER_TESTS },
   { bug: 'a call that tells nothing leaks its probe (resilience4j #544)',
-    file: BREAKER, find: "if (this.mode === 'enforce') this.#throttle?.giveBack(admittedAt);", replace: '',
+    file: BREAKER, find: 'if (admission === COUNTED) this.#throttle?.refund(admittedAt);', replace: '',
     tests: [...BREAKER_TESTS, 'policies/circuit-breaker/throttle.test.ts'] },
   { bug: 'calls from before the break speak for the callee after it (Polly #216 to #219, #223)',
     file: 'policies/circuit-breaker/throttle.ts', find: 'if (sentAt <= this.#refusedAt) return;', replace: '',
@@ -95,7 +95,7 @@ export const CONTROLS: readonly Control[] = [
     file: 'policies/retry/retry.ts', find: 'else abortable?.add(stop);', replace: '',
     tests: RETRY_TESTS },
   { bug: 'retries outlive the deadline (linkerd #2369)',
-    file: 'policies/retry/retry.ts', find: 'if (!(at + waitMs < deadline)) return false;', replace: '',
+    file: 'policies/retry/retry.ts', find: '!(at + waitMs < ctx.deadline) || !this.#allowed', replace: '!this.#allowed',
     tests: RETRY_TESTS },
   { bug: 'one more try than asked for (cockatiel maxAttempts)',
     file: 'policies/retry/retry.ts', find: 'retry > this.#limits.maxRetries', replace: 'retry > this.#limits.maxRetries + 1',
@@ -118,12 +118,12 @@ export const CONTROLS: readonly Control[] = [
     file: TIMEOUT, find: 'this.#ema.record(this.#limits.maxMs);', replace: 'this.#ema.record(timeoutMs);',
     tests: ['policies/dynamic-timeout/dynamic-timeout.test.ts'] },
   { bug: "the caller's abort is called a time-out (cockatiel TimeoutPolicy, aggressive)",
-    file: 'core/pipeline/limited-calls.ts', find: 'this.#stop(call, outer.reason);', replace: 'this.#stop(call, this.#limit.timedOut(call.ctx.clock.now(), call.timeoutMs));',
+    file: 'core/pipeline/limited-call.ts', find: 'this.stopper.stop(this, outer.reason)', replace: 'this.stopper.due(this)',
     tests: ['policies/dynamic-timeout/dynamic-timeout.test.ts'] },
 
   // 5. Rate limiter.
   { bug: 'one more than the limit (liwala/ay-framework #375)',
-    file: 'policies/rate-limiter/log.ts', find: 'if (this.#used.plus(cost) > limit) return false;', replace: 'if (this.#used.plus(cost) > limit + 1) return false;',
+    file: 'policies/rate-limiter/log.ts', find: '.plus(cost) > limit) return false;', replace: '.plus(cost) > limit + 1) return false;',
     tests: ['policies/rate-limiter/log-and-buckets.test.ts'] },
   { bug: 'the window slides only in the very ms (mokies/ratelimitj #24: == for <=)',
     file: 'policies/rate-limiter/log.ts', find: 'now - time >= this.#windowMs;', replace: 'now - time === this.#windowMs;',
@@ -135,10 +135,10 @@ export const CONTROLS: readonly Control[] = [
     file: 'policies/rate-limiter/two-counter-table.ts', find: 'passed === 1 ? (cells[at + CURRENT] as number) : 0', replace: '0',
     tests: ['policies/rate-limiter/counter.test.ts'] },
   { bug: 'a limit of 1 refuses every call (upstash/ratelimit-js #39)',
-    file: 'policies/rate-limiter/two-counter-table.ts', find: 'if (this.#estimate(slot, at) + cost > limit) return false;', replace: 'if (this.#estimate(slot, at) + cost >= limit) return false;',
+    file: 'policies/rate-limiter/two-counter-table.ts', find: '+ current + cost > limit) return false;', replace: '+ current + cost >= limit) return false;',
     tests: ['policies/rate-limiter/counter.test.ts'] },
   { bug: 'the fraction is cut off before the comparison (tempesta xFW #79)',
-    file: 'policies/rate-limiter/two-counter-table.ts', find: 'return this.#now - window;', replace: 'return Math.trunc(this.#now - window);',
+    file: 'policies/rate-limiter/two-counter-table.ts', find: '(1 - (held - window))', replace: '(1 - Math.trunc(held - window))',
     tests: ['policies/rate-limiter/counter.test.ts'] },
   { bug: 'a changed limit does not hold at once (boulder #8785)',
     file: 'policies/rate-limiter/rate-limit-gate.ts', find: 'this.mode = mode;\n    this.#limit = limit;', replace: 'this.mode = mode;\n    this.clock.setTimer(() => { this.#limit = limit; }, this.windowMs);',

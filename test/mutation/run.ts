@@ -93,7 +93,7 @@ const sourceOf = (file: string): string => readFileSync(join(SRC, file), 'utf8')
 
 function missedText({ file, mutator, line, column, status, replacement }: Missed): string {
   const source = sourceOf(file).split('\n')[line - 1] ?? '';
-  return `${status}: src/${file}:${line}:${column} ${mutator}\n- ${source.trim()}\n+ ${source.slice(0, column - 1).trim()}${replacement}`;
+  return `${status}: src/${file}:${line}:${column} ${mutator}\n- ${source.trim()}\n+ ${source.slice(0, column - 1).trimStart()}${replacement}`;
 }
 
 const { values, positionals } = readArguments(USAGE, {

@@ -27,6 +27,7 @@ const CORE = [
   'pipeline',
   'runGate',
   'systemClock',
+  'waitUntil',
 ];
 const RETRY = [
   'decorrelatedBackoff',
