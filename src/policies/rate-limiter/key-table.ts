@@ -125,14 +125,14 @@ export class KeyTable implements Meter {
     if (slot >= 0) this.#cells.refund(slot, at, cost);
   }
 
-  waitMs(now: number, cost: number, limit: number, key: string | undefined): number {
+  waitMs(now: number, cost: number, limit: number, key: string | undefined, held = now): number {
     if (cost > limit) return Infinity;
     const slot = this.#find(key);
-    return slot < 0 ? 0 : this.#cells.waitMs(slot, now, cost, limit);
+    return slot < 0 ? 0 : this.#cells.waitMs(slot, now, cost, limit, held);
   }
 
-  read(now: number, limit: number, key: string | undefined): Reading {
+  read(now: number, limit: number, key: string | undefined, held = now): Reading {
     const slot = this.#find(key);
-    return slot < 0 ? { used: 0, remaining: limit, resetMs: 0 } : this.#cells.read(slot, now, limit);
+    return slot < 0 ? { used: 0, remaining: limit, resetMs: 0 } : this.#cells.read(slot, now, limit, held);
   }
 }

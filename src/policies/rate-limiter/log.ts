@@ -33,13 +33,8 @@ export class AdmissionLog implements Meter {
   }
 
   take(now: number, cost: number, limit: number): boolean {
-    if (cost > limit) return false;
-    let at = this.#now;
-    if (now > at) at = now;
-    const isOld = this.#size > 0 && this.#isGone(this.#times[this.#oldest] as number, at);
-    // A refusal changes nothing, and neither does the time of it.
-    if ((isOld ? this.#usedAt(now)[0] : this.#used).plus(cost) > limit) return false;
     this.#advance(now);
+    if (this.#used.plus(cost) > limit) return false;
     this.#used.add(cost);
     this.#append(cost);
     return true;
@@ -152,9 +147,9 @@ export class AdmissionLog implements Meter {
     return low;
   }
 
-  waitMs(now: number, cost: number, limit: number): number {
+  waitMs(now: number, cost: number, limit: number, _key?: string, held = now): number {
     if (cost > limit) return Infinity;
-    const [used, first] = this.#usedAt(now);
+    const [used, first] = this.#usedAt(held);
     if (used.plus(cost) <= limit) return 0;
     let nth = first;
     // With the last one all is gone, and there is room.
@@ -189,10 +184,10 @@ export class AdmissionLog implements Meter {
     return gone;
   }
 
-  read(now: number, limit: number): Reading {
-    const [total] = this.#usedAt(now);
+  read(now: number, limit: number, key?: string, held = now): Reading {
+    const [total] = this.#usedAt(held);
     const used = Math.max(0, total.plus(0));
     const remaining = countUnits(limit - used, (units) => total.plus(units) <= limit);
-    return { used, remaining, resetMs: remaining < limit ? this.waitMs(now, remaining + 1, limit) : 0 };
+    return { used, remaining, resetMs: remaining < limit ? this.waitMs(now, remaining + 1, limit, key, held) : 0 };
   }
 }

@@ -13,7 +13,7 @@ export interface Reading {
 /**
  * Costs are > 0; time is held when `now` steps back; a meter of many keys looks at `key`. What it has counted does not
  * depend on the limit, which may be another one each time. `waitMs` and `read` only look: they change nothing, so a
- * later call with an earlier time counts as if none had looked.
+ * later call with an earlier time counts as if none had looked. `held` is the latest time of the clock, if that has stepped back.
  */
 export interface Meter {
   /** Counts `cost` if it fits below `limit`; a refusal counts nothing. */
@@ -21,8 +21,8 @@ export interface Meter {
   /** Refunds what was counted at `at`. */
   refund(at: number, cost: number, key: string | undefined): void;
   /** From `now` until `cost` fits below `limit`, if nothing else is counted; Infinity = never. */
-  waitMs(now: number, cost: number, limit: number, key: string | undefined): number;
-  read(now: number, limit: number, key: string | undefined): Reading;
+  waitMs(now: number, cost: number, limit: number, key?: string | undefined, held?: number): number;
+  read(now: number, limit: number, key?: string | undefined, held?: number): Reading;
 }
 
 // Rump, Zimmermann, Boldo, Melquiond, "Computing predecessor and successor in rounding to nearest", 2009.

@@ -46,6 +46,9 @@ export abstract class LimitGate extends GateBase {
   #limit: number;
   readonly #tierRatios: TierRatios | undefined;
 
+  /** The latest time of the clock: one that steps back stands still. */
+  #now = -Infinity;
+
   constructor(read: OptionReader, name: string) {
     super(read, name);
     this.#limit = readLimit(read);
@@ -58,7 +61,7 @@ export abstract class LimitGate extends GateBase {
       this.ledger.note(UNCOUNTED, ctx);
       return true;
     }
-    const now = ctx?.startedAt ?? this.clock.now();
+    const now = ctx?.startedAt ?? this.#clockNow();
     const cost = costOf(this.name, ctx);
     if (cost === 0 || this.meter.take(now, cost, this.#limitOf(ctx), ctx?.key)) {
       this.ledger.count(ctx);
@@ -68,6 +71,12 @@ export abstract class LimitGate extends GateBase {
     // Not counted, as it would not have been either if it had been refused.
     this.ledger.note(UNCOUNTED, ctx);
     return true;
+  }
+
+  #clockNow(): number {
+    const now = this.clock.now();
+    if (now > this.#now) this.#now = now;
+    return this.#now;
   }
 
   /** What all calls together may have used when one like `ctx` is admitted. */
@@ -88,7 +97,13 @@ export abstract class LimitGate extends GateBase {
   retryAfterMs(ctx?: Partial<Context>): number {
     const cost = costOf(this.name, ctx);
     if (cost === 0 || this.mode === 'off') return 0;
-    return this.meter.waitMs(ctx?.startedAt ?? this.clock.now(), cost, this.#limitOf(ctx), ctx?.key);
+    return this.#waitMs(cost, ctx);
+  }
+
+  #waitMs(cost: number, ctx: Partial<Context> | undefined): number {
+    const limit = this.#limitOf(ctx);
+    if (ctx?.startedAt !== undefined) return this.meter.waitMs(ctx.startedAt, cost, limit, ctx.key);
+    return this.meter.waitMs(this.clock.now(), cost, limit, ctx?.key, this.#clockNow());
   }
 
   update(options: LimitUpdate): void {
@@ -102,6 +117,6 @@ export abstract class LimitGate extends GateBase {
 
   protected snapshotOf(key: string | undefined): RateLimiterSnapshot {
     const limit = this.#limit;
-    return { ...this.meter.read(this.clock.now(), limit, key), limit, windowMs: this.windowMs };
+    return { ...this.meter.read(this.clock.now(), limit, key, this.#clockNow()), limit, windowMs: this.windowMs };
   }
 }

@@ -31,27 +31,16 @@ export class Counters {
   }
 
   take(slot: number, now: number, cost: number, limit: number): boolean {
-    const time = now / this.#windowMs;
-    let held = this.#now;
-    if (time > held) held = time;
-    const window = Math.floor(held);
-    const cells = this.#cells;
+    const fraction = this.#advance(slot, now);
     const at = slot * STRIDE;
-    const passed = window - (cells[at + WINDOW] as number);
-    const counted = cells[at + CURRENT] as number;
-    const current = passed === 0 ? counted : 0;
-    const previous = passed === 0 ? (cells[at + PREVIOUS] as number) : passed === 1 ? counted : 0;
-    // A refusal changes nothing, and neither does the time of it.
-    if (previous * (1 - (held - window)) + current + cost > limit) return false;
-    this.#now = held;
-    cells[at + WINDOW] = window;
-    cells[at + PREVIOUS] = previous;
-    cells[at + CURRENT] = current + cost;
+    const current = this.#cells[at + CURRENT] as number;
+    if ((this.#cells[at + PREVIOUS] as number) * (1 - fraction) + current + cost > limit) return false;
+    this.#cells[at + CURRENT] = current + cost;
     return true;
   }
 
-  /** Brings the slot to the present window. */
-  #advance(slot: number, now: number): void {
+  /** Brings the slot to the present window, and says how far that has got. */
+  #advance(slot: number, now: number): number {
     const time = now / this.#windowMs;
     if (time > this.#now) this.#now = time;
     const window = Math.floor(this.#now);
@@ -63,6 +52,7 @@ export class Counters {
       cells[at + CURRENT] = 0;
       cells[at + WINDOW] = window;
     }
+    return this.#now - window;
   }
 
   /** Empties the slot for a new owner. */
@@ -86,9 +76,9 @@ export class Counters {
     return cost - taken;
   }
 
-  waitMs(slot: number, now: number, cost: number, limit: number): number {
+  waitMs(slot: number, now: number, cost: number, limit: number, held = now): number {
     if (cost > limit) return Infinity;
-    const { window, fraction, previous, current } = this.#seenAt(slot, now);
+    const { window, fraction, previous, current } = this.#seenAt(slot, held);
     if (previous * (1 - fraction) + current + cost <= limit) return 0;
     // Either the previous window's share has to shrink, or this one has to become the previous one and then shrink.
     return current + cost <= limit
@@ -122,11 +112,11 @@ export class Counters {
     return waitUntil(at, now);
   }
 
-  read(slot: number, now: number, limit: number): Reading {
-    const { fraction, previous, current } = this.#seenAt(slot, now);
+  read(slot: number, now: number, limit: number, held = now): Reading {
+    const { fraction, previous, current } = this.#seenAt(slot, held);
     const left = previous * (1 - fraction);
     const used = left + current;
     const remaining = countUnits(limit - used, (units) => left + (current + units - 1) + 1 <= limit);
-    return { used, remaining, resetMs: remaining < limit ? this.waitMs(slot, now, remaining + 1, limit) : 0 };
+    return { used, remaining, resetMs: remaining < limit ? this.waitMs(slot, now, remaining + 1, limit, held) : 0 };
   }
 }

@@ -17,11 +17,11 @@ export class Counter implements Meter {
     this.#counters.refund(0, at, cost);
   }
 
-  waitMs(now: number, cost: number, limit: number): number {
-    return this.#counters.waitMs(0, now, cost, limit);
+  waitMs(now: number, cost: number, limit: number, _key?: string, held = now): number {
+    return this.#counters.waitMs(0, now, cost, limit, held);
   }
 
-  read(now: number, limit: number): Reading {
-    return this.#counters.read(0, now, limit);
+  read(now: number, limit: number, _key?: string, held = now): Reading {
+    return this.#counters.read(0, now, limit, held);
   }
 }

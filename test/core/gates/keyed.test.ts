@@ -54,7 +54,7 @@ describe('keyed', () => {
       .execute(() => Promise.reject(new Error('x')), { key: 'b' })
       .catch(() => {});
     expect([gates.peek('a')?.verdicts, gates.peek('b')?.verdicts]).toEqual([['success'], ['failure']]);
-    expect(gates.peek('a')?.log.at(-1)?.rest).toEqual(['success', 5]);
+    expect(gates.peek('a')?.log.at(-1)?.rest.slice(0, 2)).toEqual(['success', 5]);
     gates.release('success', 0, { key: 'never used' });
     gates.release('success', 0, { key: 'a' });
     expect(gates.peek('a')?.permitsInUse).toBe(0);

@@ -104,24 +104,25 @@ for (const recovery of ['fast', 'sre'] as const)
       expect(breaker.snapshot()).toMatchObject({ requests: 100, state: 'throttling' });
     });
 
-    it('are left alone while the mode is off, also by calls that end after it', () => {
+    it('are of the calls that were counted as they began, whatever the mode is when they end', () => {
       const clock = manualClock();
       const breaker = circuitBreaker({ clock, recovery });
       breaker.tryAcquire();
       breaker.update({ mode: 'off' });
-      breaker.release('success', 0, { startedAt: 0 });
-      clock.jump(1);
-      for (let i = 0; i < 100; i++) expect(breaker.tryAcquire()).toBe(true);
-      breaker.release('failure', 0, { startedAt: 1 });
+      const uncounted = Array.from({ length: 100 }, () => ({ startedAt: 0 }));
+      for (const ctx of uncounted) expect(breaker.tryAcquire(ctx)).toBe(true);
+      breaker.release('failure', 0, uncounted[0]);
+      breaker.release('success', 0);
+      expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 1 });
       clock.jump(1);
       breaker.update({ mode: 'enforce' });
-      for (let i = 0; i < 100; i++) breaker.release('success', 0, { startedAt: 1 });
-      expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 0 });
+      for (const ctx of uncounted) breaker.release('success', 0, ctx);
+      expect(breaker.snapshot()).toMatchObject({ requests: 1, accepts: 1 });
       breaker.tryAcquire();
       clock.jump(1);
       breaker.update({ k: 3 });
-      breaker.release('success', 0, { startedAt: 2 });
-      expect(breaker.snapshot()).toMatchObject({ requests: 2, accepts: 1 });
+      breaker.release('success', 1);
+      expect(breaker.snapshot()).toMatchObject({ requests: 2, accepts: 2 });
     });
 
     it('cost one look at the clock a call', async () => {
