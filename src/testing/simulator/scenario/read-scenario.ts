@@ -37,6 +37,8 @@ export function readScenario(scenario: Scenario): Plan {
 
 /** 1, 2 or 5 × 10ⁿ ms, so that 50 to 125 of them make `durationMs`. */
 function niceInterval(durationMs: number): number {
-  const power = powerOfTen(durationMs / 50);
-  return ([5, 2, 1].find((digit) => digit * power <= durationMs / 50) ?? 1) * power;
+  // A hair over, as 0.1 + 0.2 is no 0.3.
+  const longest = (durationMs / 50) * (1 + 1e-9);
+  const power = powerOfTen(longest);
+  return ([5, 2, 1].find((digit) => digit * power <= longest) ?? 1) * power;
 }
