@@ -23,6 +23,27 @@ async function depthAfter(turn: () => Promise<void>): Promise<number> {
 
 const inPromise = (turn: Turn): Promise<void> => new Promise((resolve) => turn(resolve));
 
+/** How far a chain of 50 has come at each turn, each begun in the turn before. */
+const play = (turn: Turn, count: number): Promise<number[]> =>
+  new Promise((resolve) => {
+    const depths: number[] = [];
+    let depth = 0;
+    const go = (): void => {
+      depths.push(depth);
+      if (depths.length > count) {
+        resolve(depths);
+        return;
+      }
+      depth = 0;
+      void (async () => {
+        for (; depth < 50; depth++) await null;
+      })();
+      turn(go);
+    };
+    turn(go);
+  });
+const wanted = [0, ...Array.from({ length: 200 }, () => 50)];
+
 describe('a turn comes after promise chains of any depth:', () => {
   it.each(['with', 'without'])('hostTurn, %s setImmediate', async (host) => {
     // A browser clamps setTimeout to 4 ms.
@@ -33,6 +54,7 @@ describe('a turn comes after promise chains of any depth:', () => {
   it('afterPromises and promiseTurns, again and again', async () => {
     const turn = promiseTurns();
     for (let i = 0; i < 100; i++) expect(await depthAfter(() => inPromise(turn))).toBe(1_000);
+    expect(await play(turn, 200)).toEqual(wanted);
     expect(await depthAfter(() => inPromise(afterPromises))).toBe(1_000);
   });
 
@@ -104,26 +126,6 @@ function fakeChannel(checkpoints: boolean) {
 }
 
 describe('listenerTurns', () => {
-  const play = (turn: Turn, count: number): Promise<number[]> =>
-    new Promise((resolve) => {
-      const depths: number[] = [];
-      let depth = 0;
-      const go = (): void => {
-        depths.push(depth);
-        if (depths.length > count) {
-          resolve(depths);
-          return;
-        }
-        depth = 0;
-        void (async () => {
-          for (; depth < 50; depth++) await null;
-        })();
-        turn(go);
-      };
-      turn(go);
-    });
-  const wanted = [0, ...Array.from({ length: 200 }, () => 50)];
-
   it('makes 64 turns of a message where promises run after each listener', async () => {
     const { messages, Channel } = fakeChannel(true);
     expect(await play(listenerTurns(Channel), 200)).toEqual(wanted);
