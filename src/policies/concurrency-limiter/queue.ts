@@ -7,8 +7,8 @@
 import type { Abortable } from '../../core/call/abort.js';
 import { abortableOf, type Context, derivedAt } from '../../core/call/context.js';
 import { OptionReader } from '../../core/options/validate.js';
-import type { Clock, TimerHandle } from '../../core/time/clock.js';
-import { timerAt } from '../../core/time/timers.js';
+import { type Clock, isSystemClock, mayKeepAlive, type TimerHandle } from '../../core/time/clock.js';
+import { hostTimers, type TimerNode, timerAt } from '../../core/time/timers.js';
 
 /** Options of a limiter's queue. */
 export interface QueueOptions {
@@ -51,20 +51,30 @@ class Line {
   newest: Waiter | undefined;
 }
 
-/** One call that waits, in a doubly linked list: it may leave from the middle. */
-class Waiter {
-  older: Waiter | undefined;
-  newer: Waiter | undefined;
-  timer: TimerHandle;
+/** One call that waits, in a doubly linked list: it may leave from the middle. It is its own timer. */
+class Waiter implements TimerNode {
+  place = 0;
+  order = 0;
+  dueMs = Infinity;
+  older: Waiter | undefined = undefined;
+  newer: Waiter | undefined = undefined;
+  /** With a clock that is not the system's. */
+  timer: TimerHandle = undefined;
   /** Takes the abort's listener away; none where nothing can abort the call. */
-  stopListening: (() => void) | undefined;
+  stopListening: (() => void) | undefined = undefined;
   waits = true;
   constructor(
+    readonly queue: WaitQueue,
+    readonly keepAlive: boolean,
     readonly ctx: Context,
     readonly line: Line,
     readonly resolve: (entered: Context | undefined) => void,
     readonly reject: (error: unknown) => void,
   ) {}
+
+  fire(): void {
+    this.queue.timeOut(this);
+  }
 }
 
 /** The calls that wait before an {@link Entrance}. */
@@ -72,6 +82,8 @@ export class WaitQueue {
   readonly #options: Required<QueueOptions>;
   readonly #clock: Clock;
   readonly #entrance: Entrance;
+  readonly #isSystem: boolean;
+  readonly #keepAlive: boolean;
   readonly #lines = [new Line(), new Line(), new Line(), new Line()] as const;
   #size = 0;
   /** When it was last empty. */
@@ -80,6 +92,8 @@ export class WaitQueue {
   constructor(options: Required<QueueOptions>, clock: Clock, entrance: Entrance) {
     this.#options = options;
     this.#clock = clock;
+    this.#isSystem = isSystemClock(clock);
+    this.#keepAlive = mayKeepAlive(clock);
     this.#entrance = entrance;
   }
 
@@ -117,12 +131,15 @@ export class WaitQueue {
       const abortable = abortableOf(ctx);
       if (abortable?.aborted) throw abortable.reason;
       if (this.#size === 0) this.#emptyAt = now;
-      const waiter = new Waiter(ctx, this.#lines[this.#entrance.rankOf(ctx)] as Line, resolve, reject);
+      const line = this.#lines[this.#entrance.rankOf(ctx)] as Line;
+      const waiter = new Waiter(this, this.#keepAlive, ctx, line, resolve, reject);
       this.#append(waiter);
       if (abortable !== undefined) this.#leaveOnAbort(waiter, abortable);
       const { maxWaitMs, targetWaitMs } = this.#options;
       const dueMs = now + (this.#stands(now) ? targetWaitMs : maxWaitMs);
-      waiter.timer = timerAt(this.#clock, () => this.#timeOut(waiter), Math.min(dueMs, ctx.deadline));
+      waiter.dueMs = Math.min(dueMs, ctx.deadline);
+      if (this.#isSystem) hostTimers.add(waiter);
+      else waiter.timer = timerAt(this.#clock, () => this.timeOut(waiter), waiter.dueMs);
     }) as Promise<C | undefined>;
   }
 
@@ -142,7 +159,9 @@ export class WaitQueue {
   }
 
   #next(now: number): Waiter | undefined {
-    for (const line of this.#lines) {
+    const lines = this.#lines;
+    for (let i = 0; i < lines.length; i++) {
+      const line = lines[i] as Line;
       if (line.oldest === undefined) continue;
       return this.#options.order === 'adaptive-lifo' && this.#stands(now) ? line.newest : line.oldest;
     }
@@ -170,7 +189,7 @@ export class WaitQueue {
   }
 
   /** The load may have fallen since a call last looked. */
-  #timeOut(waiter: Waiter): void {
+  timeOut(waiter: Waiter): void {
     if (!this.#tryEnter(waiter, this.#clock.now()) && this.#leave(waiter)) waiter.resolve(undefined);
   }
 
@@ -193,7 +212,8 @@ export class WaitQueue {
     else newer.older = older;
     this.#size--;
     waiter.stopListening?.();
-    this.#clock.clearTimer(waiter.timer);
+    if (this.#isSystem) hostTimers.clear(waiter);
+    else this.#clock.clearTimer(waiter.timer);
     return true;
   }
 }

@@ -8,7 +8,7 @@ import {
   pipeline,
   RejectedError,
   type ReleaseDetails,
-} from 'evenkeel';
+  workPermits, workPermits } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -134,19 +134,19 @@ describe('keyed', () => {
 
   it('holds work as the gates do, and passes on what is said of it', () => {
     const plain = keyed((key) => make(key));
-    expect([plain.holds, plain.abandonedMs]).toEqual([undefined, undefined]);
+    expect(plain.holds).toBe(undefined);
+    const permits = workPermits({ abandonedMs: 70 });
     const told: unknown[] = [];
     const holding = (key: string | undefined): Gate =>
       Object.assign(make(key), {
-        holds: 'work' as const,
-        abandonedMs: 70,
+        holds: permits,
         answered: (verdict: string, elapsedMs: number, ctx: unknown) =>
           told.push(['answered', key, verdict, elapsedMs, ctx]),
         release: (verdict: string, elapsedMs: number, ctx: unknown, details?: ReleaseDetails) =>
           told.push(['release', key, verdict, elapsedMs, ctx, details]),
       });
     const gates = keyed(holding);
-    expect([gates.holds, gates.abandonedMs]).toEqual(['work', 70]);
+    expect(gates.holds).toBe(permits);
     const ctx = { key: 'a' };
     gates.answered?.('success', 5, ctx);
     expect(told).toEqual([]);

@@ -48,7 +48,7 @@ describe('work that goes on', () => {
     [700, 700],
   ])('is written off after abandonedMs: %s, which the observer hears', async (abandonedMs, afterMs) => {
     const { clock, events, limiter } = adaptive({ minLimit: 1, maxLimit: 3, ...(abandonedMs && { abandonedMs }) });
-    expect([limiter.holds, limiter.abandonedMs]).toEqual(['work', afterMs]);
+    expect(limiter.holds?.abandonedMs).toBe(afterMs);
     const guard = pipeline(limiter, dynamicTimeout({ limitMs: 50, maxMs: 50, clock }));
     const call = guard.execute(() => new Promise(() => {})).catch((error) => error.name);
     await clock.advance(50);
