@@ -8,7 +8,8 @@ import {
   pipeline,
   RejectedError,
   type ReleaseDetails,
-  workPermits, workPermits } from 'evenkeel';
+  workPermits,
+} from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
