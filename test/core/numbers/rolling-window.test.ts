@@ -188,3 +188,32 @@ describe('RollingWindow', () => {
     expect(window.total(0)).toBe(0);
   });
 });
+
+it('totalAt is what total would be after advance, and changes nothing', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 1, max: 5 }), fc.nat(1)), {
+        maxLength: 20,
+      }),
+      fc.integer({ min: 1, max: 6 }),
+      fc.oneof(fc.integer({ min: -200, max: 2_000 }), fc.constant(NaN)),
+      (adds, buckets, laterMs) => {
+        const looked = new RollingWindow(600, buckets, 2);
+        const moved = new RollingWindow(600, buckets, 2);
+        let now = 1_000;
+        for (const [afterMs, amount, series] of adds) {
+          now += afterMs;
+          for (const window of [looked, moved]) {
+            window.advance(now);
+            window.addNow(series, amount);
+          }
+        }
+        const before = [looked.total(0), looked.total(1), looked.nextExpiryMs];
+        const seen = [looked.totalAt(0, now + laterMs), looked.totalAt(1, now + laterMs)];
+        expect([looked.total(0), looked.total(1), looked.nextExpiryMs]).toEqual(before);
+        moved.advance(now + laterMs);
+        expect(seen).toEqual([moved.total(0), moved.total(1)]);
+      },
+    ),
+  );
+});
