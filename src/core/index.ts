@@ -1,4 +1,5 @@
 export { AbortScope } from './call/abort.js';
+export { waitUntil } from './call/body.js';
 export {
   type Context,
   derive,
@@ -6,7 +7,6 @@ export {
   type Init,
   type Provides,
   type Tier,
-  waitUntil,
 } from './call/context.js';
 export { onAbort } from './call/on-abort.js';
 export { isRejected, isTimeout, type Reason, RejectedError, type Rejection, TimeoutError } from './errors.js';
@@ -16,6 +16,7 @@ export type { Random } from './numbers/random.js';
 export type { HeaderSource } from './options/headers.js';
 export { runGate } from './pipeline/gate-step.js';
 export { type Pipeline, pipeline, type Result } from './pipeline/pipeline.js';
+export { type WorkPermitsOptions, workPermits } from './pipeline/work-permits.js';
 export type {
   Classify,
   CommonOptions,
@@ -24,9 +25,11 @@ export type {
   Mode,
   Next,
   Outcome,
+  PermitHolder,
   Policy,
   ReleaseDetails,
   Verdict,
+  WorkPermits,
 } from './policy.js';
 export {
   type Clock,

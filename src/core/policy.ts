@@ -48,6 +48,20 @@ export interface ReleaseDetails {
   readonly abandoned?: boolean | undefined;
 }
 
+/** What holds a permit: a gate, or a balancer's instance for one call. */
+export type PermitHolder = Pick<Gate, 'classify' | 'answered' | 'release'>;
+
+/** The permits of a gate that counts work: made by `workPermits`. */
+export interface WorkPermits {
+  /** How long after the answer a permit is kept for work that does not end, ms. */
+  readonly abandonedMs: number;
+  /**
+   * Releases a permit of a call that was answered: now, or when the functions and bodies under `ctx` have ended, besides
+   * so many bodies that nobody reads.
+   */
+  release(holder: PermitHolder, verdict: Verdict, elapsedMs: number, ctx: Context, besides: number): void;
+}
+
 /** A policy that only admits or refuses, without waiting; adjacent gates of a pipeline run as one step. */
 export interface Gate<in Need extends Context = Context> extends Policy<Need> {
   /** Why the latest refusal happened. */
@@ -59,15 +73,10 @@ export interface Gate<in Need extends Context = Context> extends Policy<Need> {
   /** Whether the errors of its refusals carry a stack trace. @default false */
   readonly captureStack?: boolean | undefined;
   /**
-   * `'work'`: the gate counts work that goes on at the same time. Its permit is kept until every function called under
-   * the admission has settled, however early the caller was answered. @default none: `release` comes with the answer
+   * By `workPermits()`: the gate counts work that goes on at the same time, and its permit is kept until that has ended.
+   * Read when the pipeline is made. @default none: `release` comes with the answer
    */
-  readonly holds?: 'work' | undefined;
-  /**
-   * With `holds`: how long after the answer a permit is kept for work that does not end, ms, ≥ 0; `Infinity` = for
-   * ever, 0 = not at all. @default 30_000
-   */
-  readonly abandonedMs?: number | undefined;
+  readonly holds?: WorkPermits | undefined;
   /** Takes a permit or refuses, at `ctx.startedAt`, else at the clock's now. */
   tryAcquire(ctx?: Partial<Need>): boolean;
   /**

@@ -70,7 +70,7 @@ describe('refusals of a gate', () => {
         .execute(() => 1)
         .catch((e) => e);
       expect(error).toBeInstanceOf(RejectedError);
-      expect(error.stack.includes('gate.ts')).toBe(captureStack);
+      expect(error.stack.includes('gate-step.ts')).toBe(captureStack);
     }
   });
 

@@ -10,6 +10,8 @@ import {
   type ReleaseDetails,
   runGate,
   type Verdict,
+  type WorkPermits,
+  workPermits,
 } from 'evenkeel';
 import { wasSent } from '../../src/core/call/context.js';
 
@@ -69,8 +71,7 @@ export class RecordingGate implements Gate {
   readonly usesElapsed: boolean | undefined;
   readonly captureStack: boolean;
   readonly classify: Classify | undefined;
-  readonly holds: 'work' | undefined;
-  readonly abandonedMs: number | undefined;
+  readonly holds: WorkPermits | undefined;
   permitsInUse = 0;
   readonly #script: GateScript;
   readonly #steps = new Map<string, number>();
@@ -84,8 +85,8 @@ export class RecordingGate implements Gate {
     this.reason = this.#script.reason;
     this.usesElapsed = this.#script.usesElapsed;
     this.captureStack = this.#script.captureStack;
-    this.holds = this.#script.holds;
-    this.abandonedMs = this.#script.abandonedMs;
+    const { holds, abandonedMs } = this.#script;
+    if (holds !== undefined) this.holds = workPermits({ abandonedMs });
     const verdicts = this.#script.classify;
     if (verdicts !== undefined) {
       this.classify = (outcome, ctx) => {

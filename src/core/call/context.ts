@@ -1,8 +1,9 @@
 import type { RejectedError } from '../errors.js';
 import { checkNumber, invalid } from '../options/validate.js';
+import type { Verdict } from '../policy.js';
 import { type Clock, sameClock } from '../time/clock.js';
 import { type Abortable, type AbortScope, SignalScope } from './abort.js';
-import { rejectSoon, whenSettled } from './promises.js';
+import { rejectSoon } from './promises.js';
 
 /** How important a call is: 1 = most critical, 4 = first to be shed. Unknown values count as 4. */
 export type Tier = 1 | 2 | 3 | 4;
@@ -56,48 +57,41 @@ export interface WorkListener {
 export interface Body {
   /** How many promises it still waits for. */
   pending: number;
-  failed: boolean;
-  readonly listeners: (() => void)[];
+  /** Calls `release` when it has ended, or its caller has given up, with what that says of the call under `ctx`. */
+  release(ctx: Context, release: (verdict: Verdict, elapsedMs: number) => void): void;
+  /** Calls `listener` when it has ended. */
+  add(listener: () => void): void;
 }
 
 /** What few contexts have. */
-interface Extra {
+export interface Extra {
   /** Whether it has fields other than the defaults. */
-  changed: boolean;
-  receivedAt: number | undefined;
-  /** The refusals that policies inside the pipeline have seen. */
-  refusals: RejectedError[] | undefined;
-  /** In the first context of a call made inside another call: that call's context, and how deep it is. */
-  outer: CallContext | undefined;
-  depth: number;
-  body: Body | undefined;
-  workListeners: WorkListener[] | undefined;
+  changed?: boolean;
+  receivedAt?: number | undefined;
+  /** In a call's first context: the refusals that policies inside the pipeline have seen. */
+  refusals?: RejectedError[];
+  /** In the first context of a call made inside another call: that call's context. */
+  outer?: CallContext;
+  /** The body that was named last under the context. */
+  body?: Body;
+  workListeners?: WorkListener[] | undefined;
 }
 
 /** `#work`: whether a function was called, and, in units of RUNNING, how many functions and bodies have not ended. */
 const SENT = 1;
 const RUNNING = 2;
 
-/** What a context answers to another copy of the library, which cannot read its private fields. */
-interface Shared {
-  abortableOf(ctx: Context): Abortable | undefined;
-  derive(ctx: Context, changes: object | undefined, abortable: Abortable | undefined): Context;
-  noteRefusal(ctx: Context, error: RejectedError): void;
-  wasSent(ctx: Context): boolean;
-  isWorking(ctx: Context, besides: number): boolean;
-  openBody(ctx: Context): Body | undefined;
-  onWorkEnd(ctx: Context, listener: WorkListener): void;
-  waitUntil(ctx: Context, promise: Promise<unknown>): void;
-}
+/** By a symbol and not by `instanceof`: an application may hold two copies of the library (ESM and CommonJS). */
+const CLASS = Symbol.for('evenkeel.context');
 
-// By a symbol and not by `instanceof`: an application may hold two copies of the library (ESM and CommonJS).
-const SHARED = Symbol.for('evenkeel.context');
-
-const sharedOf = (ctx: unknown): Shared | undefined => (ctx as { [SHARED]?: Shared })[SHARED];
+/** The class of a context of whichever copy of the library, which alone can read its private fields. */
+export const classOf = (ctx: unknown): typeof CallContext | undefined =>
+  (ctx as { [CLASS]?: typeof CallContext })[CLASS];
 
 /**
  * The defaults are on the prototype, where they cost a call nothing: as fields they take 80 bytes, and 15 ns with the
- * collection of them. What few contexts have is in one object made on demand.
+ * collection of them. What few contexts have is in one object made on demand. The methods are static: private ones of an
+ * instance would put a brand on each context, and other copies of the library use the public ones.
  */
 export class CallContext implements Context {
   declare attempt: number;
@@ -130,20 +124,19 @@ export class CallContext implements Context {
   }
 
   static #init(ctx: CallContext, init: Partial<Context>): void {
-    const { clock } = ctx;
+    const { clock, startedAt } = ctx;
     if (typeof init !== 'object' || init === null) invalid('context', 'init', 'an object', init, true);
-    const shared = sharedOf(init);
-    if (shared !== undefined) {
-      ctx.#abortable = shared.abortableOf(init as Context);
-      if (#from in init) {
-        const extra = CallContext.#extraOf(ctx);
-        extra.outer = init as CallContext;
-        extra.depth = 1 + ((init as CallContext).#rootExtra()?.depth ?? 0);
-      }
-      CallContext.#change(ctx, { ...init, ...CallContext.#timesOf(ctx, init as Context) });
+    const its = classOf(init);
+    if (its !== undefined) {
+      ctx.#abortable = its.abortableOf(init as CallContext);
+      if (#from in init) CallContext.extraOf(ctx).outer = init as CallContext;
+      // That call began earlier, and by another clock its times mean nothing here.
+      const { receivedAt, deadline } = init as Context;
+      const times = sameClock((init as Context).clock, clock) ? { receivedAt, deadline } : { deadline: Infinity };
+      CallContext.#change(ctx, { ...init, ...times, clock, startedAt });
     } else {
       // A spread copy has lost what aborts its call.
-      if ('clock' in init && 'startedAt' in init) ours(init as Context);
+      if ('clock' in init && 'startedAt' in init) ownerOf(init as Context);
       CallContext.#change(ctx, init);
     }
     if (ctx.clock !== clock) throw new TypeError("context: clock must be the pipeline's own, got another one");
@@ -156,73 +149,44 @@ export class CallContext implements Context {
     const extra = ctx.#extra;
     if (extra?.changed) {
       Object.assign(made, ctx);
-      CallContext.#extraOf(made).changed = true;
-      CallContext.#extraOf(made).receivedAt = extra.receivedAt;
+      made.#extra = { changed: true, receivedAt: extra.receivedAt };
     }
     if (changes !== undefined) CallContext.#change(made, changes);
     return made;
   }
 
-  /** `derive(ctx, { startedAt })` without its checks. */
-  static at(ctx: CallContext, startedAt: number): CallContext {
-    const made = CallContext.derive(ctx, undefined, undefined);
-    made.startedAt = startedAt;
-    return made;
-  }
-
   get signal(): AbortSignal {
-    if (this.#abortable !== undefined) return this.#abortable.signal;
     // Nothing can abort the call: a signal that never does, the same for all of the call's contexts.
-    const root = this.#root();
-    root.#abortable ??= SignalScope.of(new AbortController().signal);
-    return root.#abortable.signal;
+    if (this.#abortable === undefined) {
+      CallContext.root(this).#abortable ??= SignalScope.of(new AbortController().signal);
+    }
+    return (this.#abortable ?? (CallContext.root(this).#abortable as Abortable)).signal;
   }
 
   get receivedAt(): number {
-    return this.#extra?.receivedAt ?? this.#root().startedAt;
+    return this.#extra?.receivedAt ?? CallContext.root(this).startedAt;
   }
 
-  get [SHARED](): Shared {
-    return CallContext.#shared;
+  /** The first context of the call. */
+  static root(ctx: CallContext): CallContext {
+    let root = ctx;
+    while (typeof root.#from !== 'function') root = root.#from;
+    return root;
   }
 
-  #root(): CallContext {
-    let ctx: CallContext = this;
-    while (typeof ctx.#from !== 'function') ctx = ctx.#from;
-    return ctx;
-  }
-
-  #rootExtra(): Extra | undefined {
-    return this.#root().#extra;
-  }
-
-  static #extraOf(ctx: CallContext): Extra {
-    ctx.#extra ??= {
-      changed: false,
-      receivedAt: undefined,
-      refusals: undefined,
-      outer: undefined,
-      depth: 0,
-      body: undefined,
-      workListeners: undefined,
-    };
+  /** Made on demand. */
+  static extraOf(ctx: CallContext): Extra {
+    ctx.#extra ??= {};
     return ctx.#extra;
   }
 
   /** The context around `ctx`: what it was derived from, or that of the call in which its call was made. */
   static #around(ctx: CallContext): CallContext | undefined {
-    const from = ctx.#from;
-    return typeof from === 'function' ? ctx.#extra?.outer : from;
-  }
-
-  /** What to take over of another call's times: that one began earlier, and by another clock they mean nothing here. */
-  static #timesOf(ctx: CallContext, { clock, receivedAt, deadline }: Context): Partial<Context> {
-    const times = sameClock(clock, ctx.clock) ? { receivedAt, deadline } : { deadline: Infinity };
-    return { ...times, clock: ctx.clock, startedAt: ctx.startedAt };
+    return typeof ctx.#from === 'function' ? ctx.#extra?.outer : ctx.#from;
   }
 
   static #change(ctx: CallContext, changes: Partial<Context>): void {
-    const extra = CallContext.#extraOf(ctx);
+    const extra = CallContext.extraOf(ctx);
     extra.changed = true;
     for (const field of Object.keys(changes)) {
       const value: unknown = changes[field as keyof Context];
@@ -241,11 +205,6 @@ export class CallContext implements Context {
     checkNumber('context', 'deadline', ctx.deadline, { infinite: true });
   }
 
-  /** Whether it is a context of this copy of the library. */
-  static is(ctx: unknown): ctx is CallContext {
-    return typeof ctx === 'object' && ctx !== null && #from in ctx;
-  }
-
   static abortableOf(ctx: CallContext): Abortable | undefined {
     return ctx.#abortable;
   }
@@ -256,39 +215,33 @@ export class CallContext implements Context {
    */
   static start<R>(ctx: CallContext, under: CallContext): Promise<R> {
     const abortable = ctx.#abortable;
-    if (abortable?.aborted) {
-      // Nothing is sent, and it ends all the same.
-      CallContext.#begun(under, 0);
-      return rejectSoon(abortable.reason);
-    }
-    const from = under.#from;
-    let fn: UserFunction;
+    const aborted = abortable !== undefined && abortable.aborted;
+    let fn = under.#from;
     // Nearly always: the first context of a call that is not made in another one.
-    if (typeof from === 'function' && under.#extra === undefined) {
+    if (!aborted && typeof fn === 'function' && under.#extra === undefined) {
       under.#work = (under.#work + RUNNING) | SENT;
-      fn = from;
-    } else fn = CallContext.#begun(under, SENT);
+    } else {
+      CallContext.begun(under, undefined, aborted ? 0 : SENT);
+      // Nothing is sent, and it ends all the same.
+      if (aborted) return rejectSoon(abortable.reason);
+      fn = CallContext.root(under).#from;
+    }
     try {
-      return Promise.resolve(fn(ctx as never)) as Promise<R>;
+      return Promise.resolve((fn as UserFunction)(ctx as never)) as Promise<R>;
     } catch (error) {
       return rejectSoon(error);
     }
   }
 
-  /** Marks `ctx` and all contexts around it; returns the function. */
-  static #begun(ctx: CallContext, sent: number): UserFunction {
-    let fn: UserFunction | undefined;
-    let one: CallContext | undefined = ctx;
-    do {
+  /** Work begins under `ctx` and all contexts around it: a function, or a body. */
+  static begun(ctx: CallContext, body: Body | undefined, sent = SENT): void {
+    for (let one: CallContext | undefined = ctx; one !== undefined; one = CallContext.#around(one)) {
       one.#work = (one.#work + RUNNING) | sent;
-      const from: UserFunction | CallContext = one.#from;
-      if (typeof from === 'function') fn ??= from;
-      one = CallContext.#around(one);
-    } while (one !== undefined);
-    return fn as UserFunction;
+      if (body !== undefined) CallContext.extraOf(one).body = body;
+    }
   }
 
-  /** A function that `start` called under `ctx` has settled. Returns whether other work under it goes on. */
+  /** Work under `ctx` has ended. Returns whether other work goes on. */
   static ended(ctx: CallContext, ok: boolean, result: unknown): boolean {
     if (typeof ctx.#from === 'function' && ctx.#extra === undefined) ctx.#work -= RUNNING;
     else CallContext.#ended(ctx, ok, result);
@@ -296,79 +249,24 @@ export class CallContext implements Context {
   }
 
   static #ended(ctx: CallContext, ok: boolean, result: unknown): void {
-    let one: CallContext | undefined = ctx;
-    do {
-      one.#work -= RUNNING;
-      const listeners: WorkListener[] | undefined = one.#extra?.workListeners;
-      if (listeners !== undefined && one.#work < RUNNING) {
-        (one.#extra as Extra).workListeners = undefined;
-        for (const listener of listeners) listener.workEnded(ok, result);
-      }
-      one = CallContext.#around(one);
-    } while (one !== undefined);
-  }
-
-  static isWorking(ctx: CallContext, besides: number): boolean {
-    return ctx.#work >= RUNNING * (besides + 1);
-  }
-
-  static depthOf(ctx: CallContext): number {
-    return ctx.#rootExtra()?.depth ?? 0;
-  }
-
-  static wasRefused(ctx: CallContext, error: unknown): error is RejectedError {
-    return ctx.#rootExtra()?.refusals?.includes(error as RejectedError) ?? false;
-  }
-
-  /** The body named last under `ctx`, while it is open. */
-  static #openBody(ctx: CallContext): Body | undefined {
-    const body = ctx.#extra?.body;
-    return body !== undefined && body.pending > 0 ? body : undefined;
-  }
-
-  static #waitUntil(ctx: CallContext, promise: Promise<unknown>): void {
-    const own = CallContext.#openBody(ctx);
-    const body = own ?? { pending: 0, failed: false, listeners: [] };
-    body.pending++;
     for (let one: CallContext | undefined = ctx; one !== undefined; one = CallContext.#around(one)) {
-      one.#work += RUNNING;
-      CallContext.#extraOf(one).body = body;
+      one.#work -= RUNNING;
+      const extra = one.#extra;
+      const listeners = extra?.workListeners;
+      if (listeners === undefined || one.#work >= RUNNING) continue;
+      (extra as Extra).workListeners = undefined;
+      for (const listener of listeners) listener.workEnded(ok, result);
     }
-    const end = (failed: boolean): void => {
-      body.failed ||= failed;
-      body.pending--;
-      CallContext.ended(ctx, !failed, undefined);
-      if (body.pending === 0) for (const listener of body.listeners.splice(0)) listener();
-    };
-    void whenSettled(
-      promise,
-      () => end(false),
-      () => end(true),
-    );
   }
 
-  static readonly #shared: Shared = {
-    abortableOf: (ctx) => (ctx as CallContext).#abortable,
-    derive: (ctx, changes, abortable) => CallContext.derive(ctx as CallContext, changes, abortable),
-    noteRefusal: (ctx, error) => {
-      const extra = CallContext.#extraOf((ctx as CallContext).#root());
-      extra.refusals ??= [];
-      extra.refusals.push(error);
-    },
-    wasSent: (ctx) => ((ctx as CallContext).#work & SENT) !== 0,
-    isWorking: (ctx, besides) => CallContext.isWorking(ctx as CallContext, besides),
-    openBody: (ctx) => CallContext.#openBody(ctx as CallContext),
-    onWorkEnd: (ctx, listener) => {
-      const extra = CallContext.#extraOf(ctx as CallContext);
-      extra.workListeners ??= [];
-      extra.workListeners.push(listener);
-    },
-    waitUntil: (ctx, promise) => CallContext.#waitUntil(ctx as CallContext, promise),
-  };
+  /** The state of the work under it: see {@link wasSent} and {@link isWorking}. */
+  static stateOf(ctx: CallContext): number {
+    return ctx.#work;
+  }
 
   static {
     const defaults = { attempt: 0, key: undefined, tier: 3, cost: 1, deadline: Infinity } as const;
-    Object.assign(CallContext.prototype, defaults);
+    Object.assign(CallContext.prototype, defaults, { [CLASS]: CallContext });
   }
 }
 
@@ -385,13 +283,10 @@ function readAbortable(value: unknown): Abortable {
   return invalid('context', 'signal', 'an AbortSignal or an AbortScope', value, true);
 }
 
-function ours(ctx: Context): Shared {
-  return (
-    sharedOf(ctx) ??
-    (() => {
-      throw new TypeError('derive: ctx must be a context that a pipeline has passed on; a spread copy is none');
-    })()
-  );
+function ownerOf(ctx: Context): typeof CallContext {
+  const its = classOf(ctx);
+  if (its !== undefined) return its;
+  throw new TypeError('derive: ctx must be a context that a pipeline has passed on; a spread copy is none');
 }
 
 /**
@@ -406,68 +301,68 @@ export function derive<C extends Context>(ctx: C, changes: NoInfer<Partial<C>>):
 /** For a policy that is generic in its context. */
 export function derive<C extends Context>(ctx: C, changes: Partial<Context>): C;
 export function derive<C extends Context>(ctx: C, changes: Partial<C>): C {
-  return ours(ctx).derive(ctx, changes, undefined) as C;
+  return ownerOf(ctx).derive(ctx as Context as CallContext, changes, undefined) as Context as C;
 }
 
 /** `derive(ctx, { startedAt })` for a time that needs no check. */
 export function derivedAt<C extends Context>(ctx: C, startedAt: number): C {
-  return CallContext.is(ctx)
-    ? (CallContext.at(ctx, startedAt) as Context as C)
-    : (derive<Context>(ctx, { startedAt }) as C);
+  const made = ownerOf(ctx).derive(ctx as Context as CallContext, undefined, undefined);
+  made.startedAt = startedAt;
+  return made as Context as C;
 }
 
 /** A context like `ctx` that aborts by `scope`, which is left to its maker to link to what aborted `ctx`. */
 export function deriveAbortable<C extends Context>(ctx: C, scope: Abortable): C {
-  if (CallContext.is(ctx)) return CallContext.derive(ctx, undefined, scope) as Context as C;
-  return ours(ctx).derive(ctx, undefined, scope) as C;
+  return ownerOf(ctx).derive(ctx as Context as CallContext, undefined, scope) as Context as C;
 }
+
+const refusalsOf = (ctx: Context): RejectedError[] => {
+  const its = classOf(ctx);
+  if (its === undefined) return [];
+  const extra = its.extraOf(its.root(ctx as CallContext));
+  extra.refusals ??= [];
+  return extra.refusals;
+};
 
 /** Notes that a gate of the call's own pipeline refused it with `error`. */
-export function noteRefusal(ctx: Context, error: RejectedError): void {
-  sharedOf(ctx)?.noteRefusal(ctx, error);
-}
+export const noteRefusal = (ctx: Context, error: RejectedError): void => void refusalsOf(ctx).push(error);
+
+/** Whether `error` is such a refusal, not one that the user's function threw. */
+export const wasRefused = (ctx: Context, error: unknown): error is RejectedError =>
+  refusalsOf(ctx).includes(error as RejectedError);
+
+const stateOf = (ctx: object): number => classOf(ctx)?.stateOf(ctx as CallContext) ?? 0;
 
 /** Whether a function was called under `ctx` or a context derived from it; false for what is no context of a call. */
-export const wasSent = (ctx: unknown): boolean => sharedOf(ctx)?.wasSent(ctx as Context) ?? false;
+export const wasSent = (ctx: object | undefined): boolean => ctx !== undefined && (stateOf(ctx) & SENT) !== 0;
 
 /** Whether a function called under `ctx`, or the body of its answer, has not ended, besides so many of them. */
-export const isWorking = (ctx: Context, besides = 0): boolean =>
-  CallContext.is(ctx) ? CallContext.isWorking(ctx, besides) : (sharedOf(ctx)?.isWorking(ctx, besides) ?? false);
+export const isWorking = (ctx: Context, besides = 0): boolean => stateOf(ctx) >= RUNNING * (besides + 1);
 
-/** The open body of an answer given under `ctx`. */
-export const openBodyOf = (ctx: Context): Body | undefined => sharedOf(ctx)?.openBody(ctx);
+/** The body that was named last under `ctx`, while it is open. */
+export function openBodyOf(ctx: Context): Body | undefined {
+  const body = classOf(ctx)?.extraOf(ctx as CallContext).body;
+  return body !== undefined && body.pending > 0 ? body : undefined;
+}
 
-/** Has `listener` told when all work under `ctx` has ended; to be called only while it {@link isWorking}. */
-export const onWorkEnd = (ctx: Context, listener: WorkListener): void => sharedOf(ctx)?.onWorkEnd(ctx, listener);
+/** Has `listener` told when all work under `ctx` has ended; only while some goes on. */
+export function onWorkEnd(ctx: Context, listener: WorkListener): void {
+  const extra = classOf(ctx)?.extraOf(ctx as CallContext);
+  if (extra === undefined) return;
+  extra.workListeners ??= [];
+  extra.workListeners.push(listener);
+}
 
-/**
- * Says that the answer goes on after the function has returned it, as a response does whose body is still to be read.
- * The caller has the answer at once; permits, and the verdict where the answer itself is no failure, wait for `promise`:
- * if it rejects, the call counts as `dropped`. Work that waits for a body is not abandoned before the caller gives up.
- *
- * @param ctx the context that the function was called with
- * @param promise ends with the answer; its rejection is handled
- * @throws TypeError when `ctx` is not a context that a pipeline has passed on
- * @example
- * guard.execute(async (ctx) => {
- *   const response = await fetch(url, { signal: ctx.signal });
- *   const [body, copy] = response.body.tee();
- *   waitUntil(ctx, copy.pipeTo(new WritableStream()));
- *   return new Response(body, response);
- * });
- */
-export function waitUntil(ctx: Context, promise: PromiseLike<unknown>): void {
-  if (typeof promise?.then !== 'function') invalid('waitUntil', 'promise', 'a promise', promise, true);
-  const shared = typeof ctx === 'object' && ctx !== null ? sharedOf(ctx) : undefined;
-  if (shared === undefined) throw new TypeError('waitUntil: ctx must be the context that the function was called with');
-  shared.waitUntil(ctx, Promise.resolve(promise));
+/** How many calls are around the one of `ctx`. */
+export function depthOf(ctx: CallContext): number {
+  const { outer } = CallContext.extraOf(CallContext.root(ctx));
+  return outer === undefined ? 0 : 1 + depthOf(outer);
 }
 
 /** What can abort `ctx`; undefined = nothing can. Does not make a signal. */
 export function abortableOf(ctx: Context): Abortable | undefined {
-  if (CallContext.is(ctx)) return CallContext.abortableOf(ctx);
-  const shared = sharedOf(ctx);
-  if (shared !== undefined) return shared.abortableOf(ctx);
+  const its = classOf(ctx);
+  if (its !== undefined) return its.abortableOf(ctx as CallContext);
   // A context of somebody else's making, as in a test that calls `run` by hand.
   return (ctx as Partial<Context>).signal && SignalScope.of(ctx.signal);
 }

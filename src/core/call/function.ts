@@ -1,6 +1,6 @@
 /** The innermost step of a pipeline: the user's function. */
 import type { Abortable } from './abort.js';
-import { CallContext, type Context } from './context.js';
+import { CallContext, type Context, classOf, depthOf } from './context.js';
 import { GRACE, untilAbort, whenSettled } from './promises.js';
 
 const NEXT = 'next: ctx must be the context that the policy was given, or made from it by derive';
@@ -13,11 +13,11 @@ export function checkNext(ctx: unknown): void {
 /** What the function is called with. */
 export function checkContext(ctx: unknown): asserts ctx is CallContext {
   checkNext(ctx);
-  if (!CallContext.is(ctx)) throw new TypeError(NEXT);
+  if (classOf(ctx) !== CallContext) throw new TypeError(NEXT);
 }
 
 /** A function has {@link GRACE}; a call made inside another call less, so that it ends before the one around it. */
-export const graceOf = (ctx: CallContext): number => Math.max(8, GRACE - 8 * CallContext.depthOf(ctx));
+export const graceOf = (ctx: CallContext): number => Math.max(8, GRACE - 8 * depthOf(ctx));
 
 /**
  * Calls the user's function, for a policy that is no step: it does not wait for one that goes on after an abort. A step

@@ -2,7 +2,7 @@ import type { Context } from '../call/context.js';
 import type { Reason } from '../errors.js';
 import { OptionReader } from '../options/validate.js';
 import { GateStep } from '../pipeline/gate-step.js';
-import type { Classify, Gate, Next, ReleaseDetails, Verdict } from '../policy.js';
+import type { Classify, Gate, Next, ReleaseDetails, Verdict, WorkPermits } from '../policy.js';
 import type { Clock } from '../time/clock.js';
 import { judge } from '../verdict.js';
 
@@ -109,12 +109,8 @@ class Keyed<G extends Gate> implements KeyedGate<G> {
   }
 
   /** Whether the gates hold work, and for how long, is asked of the gate of the calls without a key. */
-  get holds(): 'work' | undefined {
+  get holds(): WorkPermits | undefined {
     return this.#keylessEntry().gate.holds;
-  }
-
-  get abandonedMs(): number | undefined {
-    return this.#keylessEntry().gate.abandonedMs;
   }
 
   peek(key?: string): G | undefined {

@@ -1,60 +1,35 @@
-import { abortableOf, CallContext, type Context, deriveAbortable, isWorking, openBodyOf } from '../call/context.js';
-import { followAbort } from '../call/follow.js';
-import { callFunction, checkContext, graceOf, untilFunctionEnds } from '../call/function.js';
-import { afterMicrotasks, callNext, rejectSoon, untilAbort, whenSettled } from '../call/promises.js';
+import { abortableOf, CallContext, type Context } from '../call/context.js';
+import { callFunction, checkContext, untilFunctionEnds } from '../call/function.js';
+import { callNext, rejectSoon, untilAbort, whenSettled } from '../call/promises.js';
 import type { Rejection } from '../errors.js';
 import type { Gate, Next, Policy } from '../policy.js';
-import { systemClock } from '../time/clock.js';
-import { hostTimers, timerAt } from '../time/timers.js';
 import { GateStep, refusedBy } from './gate-step.js';
-import { ENDED, type Limit, LimitedCall, PENDING, SETTLED, STOPPING, type Stopper } from './limited-call.js';
 import { isGate, stepOf } from './link.js';
-import { Fusible, type Inside, type Layer, type Step } from './step.js';
+import { type Around, Fusible, type Inside, type Layer, type Limited, type Step } from './step.js';
 
 type AnyNext = Next<Context, unknown>;
 
-/** What waits for what is inside a limit, as in gate-step.ts: it settles once, then it waits for another call's. */
-interface Waiting {
-  call: LimitedCall | undefined;
-  /** The context of the call around the limit, where that has to be told that its function has ended. */
-  working: CallContext | undefined;
-  readonly onValue: (value: unknown) => void;
-  readonly onError: (error: unknown) => void;
-}
-
-let capturedResolve: (value: unknown) => void;
-let capturedReject: (error: unknown) => void;
-/** One executor for all promises, instead of a closure for each. */
-const capture = (resolve: (value: unknown) => void, reject: (error: unknown) => void): void => {
-  capturedResolve = resolve;
-  capturedReject = reject;
-};
-
-const MAX_IDLE = 1_024;
-
 /** Gates, outcome hooks and a time limit on one promise. */
-export class FusedStep implements Step, Stopper {
+export class FusedStep implements Step, Around {
   /** Outermost first. */
   readonly #layers: readonly Layer[];
   /** What of this step is inside each hook. */
   readonly #inner: readonly (Step | undefined)[];
   readonly #head: GateStep | undefined;
-  readonly #limit: Limit | undefined;
-  /** All gates, outermost first, where a success concerns nothing else and none of them judges. */
-  readonly #flat: readonly Gate[] | undefined;
+  readonly #limited: Limited | undefined;
+  readonly gates: readonly Gate[] | undefined;
   readonly #inside: Inside;
-  readonly #idle: Waiting[] = [];
 
   /** `labels` are what the gates are called in refusals. */
   constructor(policies: readonly Policy<never>[], labels: readonly string[], inside: Inside) {
     const layers: Layer[] = [];
     const again: (Step | undefined)[] = [];
-    let limit: Limit | undefined;
+    let limit: Fusible | undefined;
     for (let i = 0, from = 0; from < policies.length; from = i) {
       const policy = policies[i++] as Policy<never>;
       if (policy instanceof Fusible) {
         if (policy.innermost) {
-          limit = policy as Fusible as unknown as Limit;
+          limit = policy;
         } else {
           layers.push(policy as Fusible as unknown as Layer);
           again.push(i === policies.length ? undefined : stepOf(policies.slice(i), labels.slice(i), inside));
@@ -68,13 +43,13 @@ export class FusedStep implements Step, Stopper {
     this.#layers = layers;
     this.#inner = again;
     this.#head = layers[0] instanceof GateStep ? layers[0] : undefined;
-    this.#limit = limit;
     this.#inside = inside;
     const gates = layers.flatMap((layer) => (layer instanceof GateStep ? layer.gates : []));
     const plain =
       layers.every((layer) => layer instanceof GateStep || layer.succeed === undefined) &&
       gates.every((gate) => gate.classify === undefined);
-    if (plain) this.#flat = gates;
+    if (plain) this.gates = gates;
+    this.#limited = limit?.limit?.(this, inside);
   }
 
   admit(ctx: Context): Rejection | undefined {
@@ -104,7 +79,7 @@ export class FusedStep implements Step, Stopper {
         const rejection = (layers[i] as Layer).admit(ctx);
         if (rejection !== undefined) return this.#wait(rejectSoon(refusedBy(rejection, ctx)), i, ctx, next);
       }
-      if (this.#limit !== undefined) return this.#start(this.#limit, ctx, next);
+      if (this.#limited !== undefined) return this.#limited.start(ctx, next);
     } catch (error) {
       return this.#wait(rejectSoon(error), i, ctx, next);
     }
@@ -134,143 +109,14 @@ export class FusedStep implements Step, Stopper {
     );
   }
 
-  /** Throws only where `next` has not been called. */
-  #start(limit: Limit, ctx: Context, next: AnyNext): Promise<unknown> {
-    const outer = abortableOf(ctx);
-    if (outer?.aborted) throw outer.reason;
-    const timeoutMs = limit.timeoutMs();
-    const promise = new Promise(capture);
-    const call = new LimitedCall(this, ctx, next, timeoutMs, capturedResolve, capturedReject);
-    const inner = deriveAbortable(ctx, call);
-    const waiting = this.#idle.pop() ?? this.#newWaiting();
-    waiting.call = call;
-    if (ctx.clock === systemClock) hostTimers.add(call);
-    else call.handle = timerAt(ctx.clock, () => this.due(call), call.dueMs);
-    if (outer !== undefined) call.follow(outer);
-    let ends: Promise<unknown>;
-    if (next === callFunction) {
-      checkContext(ctx);
-      waiting.working = ctx;
-      ends = CallContext.start(inner as CallContext, ctx);
-    } else ends = callNext(inner, next);
-    whenSettled(ends, waiting.onValue, waiting.onError);
-    return promise;
-  }
-
-  #newWaiting(): Waiting {
-    const waiting: Waiting = {
-      call: undefined,
-      working: undefined,
-      onValue: (value) => this.#settled(waiting, true, value),
-      onError: (error) => this.#settled(waiting, false, error),
-    };
-    return waiting;
-  }
-
-  /** What is inside has settled. */
-  #settled(waiting: Waiting, ok: boolean, result: unknown): void {
-    const call = waiting.call as LimitedCall;
-    const { working } = waiting;
-    waiting.call = undefined;
-    if (this.#idle.length < MAX_IDLE) this.#idle.push(waiting);
-    let works: boolean;
-    if (working !== undefined) {
-      waiting.working = undefined;
-      works = CallContext.ended(working, ok, result);
-    } else works = isWorking(call.ctx);
-    if (call.state !== PENDING) {
-      if (call.state === STOPPING) call.state = SETTLED;
-      return;
-    }
-    call.state = ENDED;
-    const { ctx, next } = call;
-    this.#clear(call);
-    if (call.giveUp !== undefined) this.#unlink(call, ok, result);
-    let elapsedMs: number | undefined;
-    try {
-      elapsedMs = ctx.clock.now() - ctx.startedAt;
-      (this.#limit as Limit).answered(ok, result, elapsedMs, ctx);
-    } catch (error) {
-      ok = false;
-      result = error;
-    }
-    const flat = this.#flat;
-    if (ok && flat !== undefined && !works) {
-      const spentMs = (elapsedMs as number) < 0 ? 0 : (elapsedMs as number);
-      let i = flat.length - 1;
-      try {
-        for (; i >= 0; i--) (flat[i] as Gate).release('success', spentMs, ctx);
-      } catch (error) {
-        this.#end(call, () => this.#failAround(i, error, ctx, next, spentMs));
-        return;
-      }
-      (call.resolve as (value: unknown) => void)(result);
-      return;
-    }
-    this.#end(call, () => this.#leave(this.#layers.length, ok, result, ctx, next, elapsedMs));
-  }
-
-  #clear(call: LimitedCall): void {
-    const { clock } = call.ctx;
-    if (clock === systemClock) hostTimers.clear(call);
-    else clock.clearTimer(call.handle);
-  }
-
-  /** What is read of the answer still aborts with the caller: a body for as long as it is open, else a signal weakly. */
-  #unlink(call: LimitedCall, ok: boolean, result: unknown): void {
-    const outer = abortableOf(call.ctx);
-    const body = ok ? openBodyOf(call.ctx) : undefined;
-    if (outer === undefined) return;
-    if (body === undefined) {
-      call.unfollow();
-      if (ok && call.hasScope) followAbort(outer, call, result);
-      return;
-    }
-    const abort = (): void => call.scope.abort(outer.reason);
-    call.unfollow();
-    outer.add(abort);
-    body.listeners.push(() => {
-      outer.remove(abort);
-      followAbort(outer, call, result);
-    });
-  }
-
-  due(call: LimitedCall): void {
-    if (call.state !== PENDING) return;
-    this.stop(call, (this.#limit as Limit).timedOut(call.ctx.clock.now(), call.timeoutMs));
-  }
-
-  /**
-   * Ends a call whose function has not. What is inside has some microtasks to honour the abort, so that it is settled before
-   * what is around this step hears of the end; none of those outside is called from within a timer.
-   */
-  stop(call: LimitedCall, reason: unknown): void {
-    if (call.state !== PENDING) return;
-    call.state = STOPPING;
-    this.#clear(call);
-    call.unfollow();
-    call.scope.abort(reason);
-    const { ctx, next } = call;
-    const grace = next === callFunction ? graceOf(ctx as CallContext) : this.#inside.microtasks;
-    afterMicrotasks(
-      grace,
-      () => call.state === SETTLED,
-      () => {
-        call.state = ENDED;
-        this.#end(call, () => this.#leave(this.#layers.length, false, reason, ctx, next, undefined));
-      },
-    );
-  }
-
-  /** Answers the caller, and keeps nothing of the call: its function may hang for ever, with its context. */
-  #end(call: LimitedCall, outcome: () => unknown): void {
-    const { resolve, reject } = call;
-    call.resolve = call.reject = undefined;
-    try {
-      resolve?.(outcome());
-    } catch (error) {
-      reject?.(error);
-    }
+  leave(
+    ok: boolean,
+    result: unknown,
+    ctx: Context,
+    next: Next<Context, unknown>,
+    elapsedMs: number | undefined,
+  ): unknown {
+    return this.#leave(this.#layers.length, ok, result, ctx, next, elapsedMs);
   }
 
   #wait(promise: Promise<unknown>, count: number, ctx: Context, next: AnyNext): Promise<unknown> {
@@ -310,8 +156,7 @@ export class FusedStep implements Step, Stopper {
     return result;
   }
 
-  /** The gate at `place` of all gates threw as it released its permit: for what is around it the call has failed. */
-  #failAround(place: number, error: unknown, ctx: Context, next: AnyNext, elapsedMs: number): unknown {
+  failAround(place: number, error: unknown, ctx: Context, next: AnyNext, elapsedMs: number): unknown {
     let left = place;
     for (const [i, layer] of this.#layers.entries()) {
       if (!(layer instanceof GateStep)) continue;

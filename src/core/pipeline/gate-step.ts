@@ -3,9 +3,8 @@ import { callFunction, checkContext, untilFunctionEnds } from '../call/function.
 import { callNext, rejectSoon, untilAbort } from '../call/promises.js';
 import { RejectedError, type Rejection } from '../errors.js';
 import type { Gate, Next, Verdict } from '../policy.js';
-import type { Clock } from '../time/clock.js';
 import { defaultVerdict, judge } from '../verdict.js';
-import { ABANDONED_MS, HeldPermits, releaseInTime } from './held-permits.js';
+import { releaseInTime } from './release.js';
 import type { Inside, Layer } from './step.js';
 
 /**
@@ -35,8 +34,6 @@ export class GateStep implements Layer {
   readonly #labels: readonly string[];
   readonly #inside: Inside;
   readonly #idle: Waiting[] = [];
-  /** By place of the gate; made when a permit has to be kept. */
-  #held: (HeldPermits | undefined)[] | undefined;
 
   /** @param labels what the gates are called in refusals */
   constructor(gates: readonly Gate<never>[], labels: readonly string[], inside = ANYTHING) {
@@ -208,7 +205,7 @@ export class GateStep implements Layer {
         problem = { error };
       }
       try {
-        if (working) releaseInTime(gate, verdict, spentMs, ctx, ok === true, () => this.#heldBy(i, ctx.clock));
+        if (working) releaseInTime(gate, gate.holds, verdict, spentMs, ctx, ok === true);
         else gate.release(verdict, spentMs, ctx);
       } catch (error) {
         problem ??= { error };
@@ -220,12 +217,6 @@ export class GateStep implements Layer {
     }
     if (ok === false) throw result;
     return result;
-  }
-
-  #heldBy(place: number, clock: Clock): HeldPermits {
-    this.#held ??= [];
-    this.#held[place] ??= new HeldPermits(clock, (this.#gates[place] as Gate).abandonedMs ?? ABANDONED_MS);
-    return this.#held[place];
   }
 }
 

@@ -4,16 +4,6 @@ import type { Next } from '../policy.js';
 import type { TimerHandle } from '../time/clock.js';
 import type { TimerNode } from '../time/timers.js';
 
-/** What decides how long calls may take, and learns from how they end. */
-export interface Limit {
-  /** How long a call may take from `ctx.startedAt` on. */
-  timeoutMs(): number;
-  /** A call ended by itself, in time. What it throws is the outcome. */
-  answered(ok: boolean, result: unknown, elapsedMs: number, ctx: Context): void;
-  /** A call did not; the error for the layers around the limit. */
-  timedOut(at: number, timeoutMs: number): unknown;
-}
-
 /** Ends the call early: the time is over, or what is around it has aborted. */
 export interface Stopper {
   stop(call: LimitedCall, reason: unknown): void;

@@ -1,4 +1,4 @@
-import { CallContext, type Context, type Init, type UserFunction } from '../call/context.js';
+import { CallContext, type Context, type Init, type UserFunction, wasRefused } from '../call/context.js';
 import { rejectSoon } from '../call/promises.js';
 import type { Rejection } from '../errors.js';
 import type { Next, Policy } from '../policy.js';
@@ -81,8 +81,7 @@ class LinkedPipeline<C extends Context> implements Pipeline<C> {
         (value) => ({ ok: true, value }),
         (error: unknown) => {
           // The function may have thrown the refusal of another pipeline: that is its own affair.
-          if (CallContext.wasRefused(ctx as Context as CallContext, error))
-            return { ok: false, rejection: asData(error) };
+          if (wasRefused(ctx, error)) return { ok: false, rejection: asData(error) };
           throw error;
         },
       );

@@ -1,6 +1,6 @@
 import type { Context } from '../call/context.js';
 import type { Rejection } from '../errors.js';
-import type { Next, Policy } from '../policy.js';
+import type { Gate, Next, Policy } from '../policy.js';
 
 /** Adjacent policies that run as one. */
 export interface Step {
@@ -35,6 +35,28 @@ export interface Layer {
   fail(error: unknown, ctx: Context, next: Next<Context, unknown>, elapsedMs: number | undefined): unknown;
 }
 
+/** What is around a time limit in its step. */
+export interface Around {
+  /** All gates, outermost first, where a success concerns nothing else and none of them judges. */
+  readonly gates: readonly Gate[] | undefined;
+  /** Tells all layers how the call ended; returns, promises or throws what their caller gets. */
+  leave(
+    ok: boolean,
+    result: unknown,
+    ctx: Context,
+    next: Next<Context, unknown>,
+    elapsedMs: number | undefined,
+  ): unknown;
+  /** The gate at `place` threw as it released its permit: for what is around it the call has failed. */
+  failAround(place: number, error: unknown, ctx: Context, next: Next<Context, unknown>, elapsedMs: number): unknown;
+}
+
+/** The calls of a time limit. */
+export interface Limited {
+  /** Throws only where `next` has not been called. */
+  start(ctx: Context, next: Next<Context, unknown>): Promise<unknown>;
+}
+
 /**
  * A policy that is no gate and can share a step with gates. `innermost`: nothing of its step is inside it.
  * It brings the code of such a step, which a pipeline of gates does without.
@@ -45,4 +67,6 @@ export abstract class Fusible implements Policy {
   abstract run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R>;
   /** One step of `policies`, of which this is one; `labels` are what they are called in refusals. */
   abstract fuse(policies: readonly Policy<never>[], labels: readonly string[], inside: Inside): Step;
+  /** Of an innermost one: how calls end early. */
+  limit?(around: Around, inside: Inside): Limited;
 }

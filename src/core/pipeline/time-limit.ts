@@ -3,8 +3,8 @@ import type { Next, Policy } from '../policy.js';
 import type { Clock } from '../time/clock.js';
 import { FusedStep } from './fused-step.js';
 import { ANYTHING } from './gate-step.js';
-import type { Limit } from './limited-call.js';
-import { Fusible, type Inside, type Step } from './step.js';
+import { type Limit, LimitedCalls } from './limited-calls.js';
+import { type Around, Fusible, type Inside, type Limited, type Step } from './step.js';
 
 /** A policy that ends a call early. In a step with others, `run` is not called. */
 export abstract class TimeLimit extends Fusible implements Limit {
@@ -18,6 +18,10 @@ export abstract class TimeLimit extends Fusible implements Limit {
 
   fuse(policies: readonly Policy<never>[], labels: readonly string[], inside: Inside): Step {
     return new FusedStep(policies, labels, inside);
+  }
+
+  override limit(around: Around, inside: Inside): Limited {
+    return new LimitedCalls(this, around, inside);
   }
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {

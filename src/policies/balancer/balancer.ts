@@ -8,8 +8,8 @@ import { RejectedError } from '../../core/errors.js';
 import { notify, type Observer, type ResilienceEvent } from '../../core/events.js';
 import { readCommon } from '../../core/options/common.js';
 import { invalid, OptionReader } from '../../core/options/validate.js';
-import { ABANDONED_MS } from '../../core/pipeline/held-permits.js';
-import type { Classify, Policy, Verdict } from '../../core/policy.js';
+import { permitsFrom } from '../../core/pipeline/work-permits.js';
+import type { Classify, Policy, Verdict, WorkPermits } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
 import { Instance } from './instance.js';
 import {
@@ -73,7 +73,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
   readonly #weightOf: WeightOf<T>;
   readonly #byLatency: boolean;
   readonly #slowStart: boolean;
-  readonly #abandonedMs: number;
+  readonly #permits: WorkPermits;
   /** Knows those that are not up also while it is not their turn to make the probes. */
   readonly #userProbes = new UserProbes<T>();
   #ownProbes: OwnProbes<T> | undefined;
@@ -88,7 +88,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     const instances = readInstances(read, this.#weightOf);
     this.#byLatency = read.oneOf('choice', 'smooth', ['smooth', 'latency']) === 'latency';
     this.#slowStart = read.boolean('slowStart', false);
-    this.#abandonedMs = read.number('abandonedMs', ABANDONED_MS, { min: 0, infinite: true });
+    this.#permits = permitsFrom(read);
     const probe = read.fn<Probe<T>>('probe');
     const { name, clock, random, classify, observer } = readCommon(read, 'balancer');
     read.done();
@@ -156,7 +156,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
     if (picked.inFlight > 0) picked.inFlight--;
     if (!abandoned) return;
     const at = this.#timeOf(undefined);
-    this.#tell({ type: 'abandoned', policy: this.name, at, abandonedMs: this.#abandonedMs });
+    this.#tell({ type: 'abandoned', policy: this.name, at, abandonedMs: this.#permits.abandonedMs });
   }
 
   /** A call has ended that began at `startedAt`; if that is not known, `elapsedMs` ago. */
@@ -235,7 +235,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
   }
 
   policy(): Policy<BalancedContext<T>> {
-    return new BalancerPolicy<T, Instance<T>>(this.name, this.#clock, this.#classify, this.#abandonedMs, this);
+    return new BalancerPolicy<T, Instance<T>>(this.name, this.#clock, this.#classify, this.#permits, this);
   }
 
   /** A clock that fails stands still; so does one that falls back, unless it was set. */

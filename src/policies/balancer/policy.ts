@@ -1,8 +1,8 @@
 import { type Context, derive, isWorking, noteRefusal, type Provides } from '../../core/call/context.js';
 import { callNext, rejectSoon } from '../../core/call/promises.js';
 import type { RejectedError } from '../../core/errors.js';
-import { HeldPermits, type Holder, releaseInTime } from '../../core/pipeline/held-permits.js';
-import type { Classify, Next, Policy, Verdict } from '../../core/policy.js';
+import { releaseInTime } from '../../core/pipeline/release.js';
+import type { Classify, Next, PermitHolder, Policy, Verdict, WorkPermits } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
 import { judge } from '../../core/verdict.js';
 
@@ -25,13 +25,11 @@ export class BalancerPolicy<T, I extends { readonly value: T }> implements Polic
   readonly clock: Clock;
   readonly #classify: Classify | undefined;
   readonly #picker: Picker<I>;
-  readonly #abandonedMs: number;
-  readonly #held: HeldPermits;
+  readonly #permits: WorkPermits;
 
-  constructor(name: string, clock: Clock, classify: Classify | undefined, abandonedMs: number, picker: Picker<I>) {
+  constructor(name: string, clock: Clock, classify: Classify | undefined, permits: WorkPermits, picker: Picker<I>) {
     this.name = name;
-    this.#abandonedMs = abandonedMs;
-    this.#held = new HeldPermits(clock, abandonedMs);
+    this.#permits = permits;
     this.clock = clock;
     this.#classify = classify;
     this.#picker = picker;
@@ -71,7 +69,7 @@ export class BalancerPolicy<T, I extends { readonly value: T }> implements Polic
       verdict = judge(this.#classify, ok, result, ctx);
     } finally {
       if (isWorking(ctx)) {
-        releaseInTime(this.#holderOf(picked), verdict, 0, ctx, ok, () => this.#held);
+        releaseInTime(this.#holderOf(picked), this.#permits, verdict, 0, ctx, ok);
       } else {
         this.#picker.leave(picked, false);
         this.#picker.learn(picked, verdict, ctx);
@@ -80,15 +78,13 @@ export class BalancerPolicy<T, I extends { readonly value: T }> implements Polic
   }
 
   /** In flight until the work has ended; judged at the answer, or at the end of its body. */
-  #holderOf(picked: I): Holder {
+  #holderOf(picked: I): PermitHolder {
     let learnt = false;
     const learn = (verdict: Verdict, ctx: Context): void => {
       if (!learnt) this.#picker.learn(picked, verdict, ctx);
       learnt = true;
     };
     return {
-      holds: 'work',
-      abandonedMs: this.#abandonedMs,
       classify: this.#classify,
       answered: (verdict, _, ctx) => learn(verdict, ctx as Context),
       release: (verdict, _, ctx, details) => {

@@ -13,7 +13,8 @@ import { GateBase, readMode } from '../../core/gates/gate-base.js';
 import { COUNTED, UNCOUNTED } from '../../core/gates/ledger.js';
 import { rankOf, readTierRatios, type TierRatios } from '../../core/options/tier-ratios.js';
 import { OptionReader } from '../../core/options/validate.js';
-import type { Gate, GateOptions, Mode, Policy, ReleaseDetails, Verdict } from '../../core/policy.js';
+import { permitsFrom } from '../../core/pipeline/work-permits.js';
+import type { Gate, GateOptions, Mode, Policy, ReleaseDetails, Verdict, WorkPermits } from '../../core/policy.js';
 import { AdaptiveLimit } from './adaptive-limit.js';
 import type { LimitBounds } from './little-law.js';
 import { processLoad } from './process-load.js';
@@ -118,8 +119,7 @@ const NO_QUEUE = {};
 
 class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGate {
   readonly reason = 'concurrency_limited';
-  readonly holds = 'work';
-  readonly abandonedMs: number;
+  readonly holds: WorkPermits;
   readonly #limit: AdaptiveLimit;
   readonly #load: () => number;
   readonly #tierRatios: TierRatios | undefined;
@@ -146,7 +146,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
       drainRatio: read.number('drainRatio', 0.15, { min: 0.05, max: 0.5 }),
       precisionRatio: read.number('precisionRatio', 0.05, { min: 0.01, max: 1 }),
     };
-    this.abandonedMs = read.number('abandonedMs', 30_000, { min: 0, infinite: true });
+    this.holds = permitsFrom(read);
     this.#limit = new AdaptiveLimit(measuring, this.#settings);
     this.#fixed = this.#isFixed(this.#settings);
   }
@@ -190,8 +190,8 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
     this.#inflight--;
     this.#settle(verdict, elapsedMs, ctx);
     if (details?.abandoned === true && this.observer !== undefined) {
-      const { name: policy, abandonedMs } = this;
-      notify(this.observer, { type: 'abandoned', policy, at: this.clock.now(), abandonedMs });
+      const { abandonedMs } = this.holds;
+      notify(this.observer, { type: 'abandoned', policy: this.name, at: this.clock.now(), abandonedMs });
     }
     this.onRoom?.();
   }

@@ -225,7 +225,7 @@ function keepLinked({ ctx, scope }: Attempt, outer: Abortable, value: unknown): 
   }
   const abort = (): void => scope?.abort(outer.reason);
   outer.add(abort);
-  body.listeners.push(() => {
+  body.add(() => {
     outer.remove(abort);
     followAbort(outer, scope as AbortScope, value);
   });

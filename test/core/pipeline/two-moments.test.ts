@@ -16,6 +16,7 @@ import {
   retry,
   runGate,
   type Verdict,
+  workPermits,
 } from 'evenkeel';
 import { type ManualClock, manualClock } from 'evenkeel/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -262,7 +263,7 @@ function holder(log: unknown[], extra: Partial<Gate> = {}): Gate {
   const gate: Gate = {
     name: 'holder',
     reason: 'concurrency_limited',
-    holds: 'work',
+    holds: workPermits(),
     clock,
     tryAcquire: () => true,
     answered: (verdict, elapsedMs) => log.push(['answered', verdict, elapsedMs]),
@@ -382,7 +383,9 @@ describe('work that goes on keeps its permit', () => {
   it('work that never ends is written off after abandonedMs, and told', async () => {
     const log: unknown[] = [];
     const caller = new AbortController();
-    const call = pipeline(holder(log, { abandonedMs: 1_000 })).execute(() => never, { signal: caller.signal });
+    const call = pipeline(holder(log, { holds: workPermits({ abandonedMs: 1_000 }) })).execute(() => never, {
+      signal: caller.signal,
+    });
     caller.abort(new Error('gone'));
     await call.catch(() => {});
     await clock.advance(999);
@@ -407,7 +410,7 @@ describe('work that goes on keeps its permit', () => {
 
   it('one timer for all, oldest first; Infinity needs none', async () => {
     const log: unknown[] = [];
-    const guard = pipeline(holder(log, { abandonedMs: 1_000 }), timeout(50));
+    const guard = pipeline(holder(log, { holds: workPermits({ abandonedMs: 1_000 }) }), timeout(50));
     const works = Array.from({ length: 10 }, deferred);
     const calls = works.map(async (work, i) => {
       await new Promise<void>((resolve) => void clock.setTimer(resolve, i * 10));
@@ -421,7 +424,7 @@ describe('work that goes on keeps its permit', () => {
     await clock.advance(10_000);
     expect(log.filter((entry) => (entry as unknown[])[0] === 'released')).toHaveLength(10);
     expect(clock.waiting).toBe(0);
-    const forever = pipeline(holder(log, { abandonedMs: Infinity }), timeout(50));
+    const forever = pipeline(holder(log, { holds: workPermits({ abandonedMs: Infinity }) }), timeout(50));
     await clock.settle(forever.execute(() => never)).catch(() => {});
     expect(clock.waiting).toBe(0);
   });
