@@ -20,13 +20,29 @@ export interface Limit {
   timedOut(at: number, timeoutMs: number): unknown;
 }
 
-/** What waits for what is inside a limit, as in gate-step.ts: it settles once, then it waits for another call's. */
-interface Waiting {
-  call: LimitedCall | undefined;
+/**
+ * What waits for what is inside a limit, as in gate-step.ts: it settles once, then it waits for another call's. What
+ * never settles keeps it in memory, so it lets go of a call that is over.
+ */
+class Waiting implements Stopper {
+  call: LimitedCall | undefined = undefined;
   /** The context of the call around the limit, where that has to be told that its function has ended. */
-  working: CallContext | undefined;
-  readonly onValue: (value: unknown) => void;
-  readonly onError: (error: unknown) => void;
+  working: CallContext | undefined = undefined;
+  readonly #owner: LimitedCalls;
+  readonly onValue = (value: unknown): void => this.#owner.settled(this, true, value);
+  readonly onError = (error: unknown): void => this.#owner.settled(this, false, error);
+
+  constructor(owner: LimitedCalls) {
+    this.#owner = owner;
+  }
+
+  due(call: LimitedCall): void {
+    this.#owner.due(this, call);
+  }
+
+  stop(call: LimitedCall, reason: unknown): void {
+    this.#owner.stop(this, call, reason);
+  }
 }
 
 let capturedResolve: (value: unknown) => void;
@@ -40,7 +56,7 @@ const capture = (resolve: (value: unknown) => void, reject: (error: unknown) => 
 const MAX_IDLE = 1_024;
 
 /** The calls of one time limit: the first of answer, time-out and the caller's abort counts. */
-export class LimitedCalls implements Limited, Stopper {
+export class LimitedCalls implements Limited {
   readonly #limit: Limit;
   readonly #around: Around;
   readonly #inside: Inside;
@@ -58,12 +74,12 @@ export class LimitedCalls implements Limited, Stopper {
     if (outer?.aborted) throw outer.reason;
     const timeoutMs = this.#limit.timeoutMs();
     const promise = new Promise(capture);
-    const call = new LimitedCall(this, ctx, next, timeoutMs, capturedResolve, capturedReject);
+    const waiting = this.#idle.pop() ?? new Waiting(this);
+    const call = new LimitedCall(waiting, ctx, next, timeoutMs, capturedResolve, capturedReject);
     const inner = deriveAbortable(ctx, call);
-    const waiting = this.#idle.pop() ?? this.#newWaiting();
     waiting.call = call;
     if (ctx.clock === systemClock) hostTimers.add(call);
-    else call.handle = timerAt(ctx.clock, () => this.due(call), call.dueMs);
+    else call.handle = timerAt(ctx.clock, () => call.fire(), call.dueMs);
     if (outer !== undefined) call.follow(outer);
     let ends: Promise<unknown>;
     if (next === callFunction) {
@@ -75,29 +91,18 @@ export class LimitedCalls implements Limited, Stopper {
     return promise;
   }
 
-  #newWaiting(): Waiting {
-    const waiting: Waiting = {
-      call: undefined,
-      working: undefined,
-      onValue: (value) => this.#settled(waiting, true, value),
-      onError: (error) => this.#settled(waiting, false, error),
-    };
-    return waiting;
-  }
-
   /** What is inside has settled. */
-  #settled(waiting: Waiting, ok: boolean, result: unknown): void {
-    const call = waiting.call as LimitedCall;
-    const { working } = waiting;
+  settled(waiting: Waiting, ok: boolean, result: unknown): void {
+    const { call, working } = waiting;
     waiting.call = undefined;
     if (this.#idle.length < MAX_IDLE) this.#idle.push(waiting);
     let works: boolean;
     if (working !== undefined) {
       waiting.working = undefined;
       works = CallContext.ended(working, ok, result);
-    } else works = isWorking(call.ctx);
-    if (call.state !== PENDING) {
-      if (call.state === STOPPING) call.state = SETTLED;
+    } else works = call !== undefined && isWorking(call.ctx);
+    if (call?.state !== PENDING) {
+      if (call?.state === STOPPING) call.state = SETTLED;
       return;
     }
     call.state = ENDED;
@@ -153,16 +158,16 @@ export class LimitedCalls implements Limited, Stopper {
     });
   }
 
-  due(call: LimitedCall): void {
+  due(waiting: Waiting, call: LimitedCall): void {
     if (call.state !== PENDING) return;
-    this.stop(call, this.#limit.timedOut(call.ctx.clock.now(), call.timeoutMs));
+    this.stop(waiting, call, this.#limit.timedOut(call.ctx.clock.now(), call.timeoutMs));
   }
 
   /**
    * Ends a call whose function has not. What is inside has some microtasks to honour the abort, so that it is settled before
    * what is around this step hears of the end; none of those outside is called from within a timer.
    */
-  stop(call: LimitedCall, reason: unknown): void {
+  stop(waiting: Waiting, call: LimitedCall, reason: unknown): void {
     if (call.state !== PENDING) return;
     call.state = STOPPING;
     this.#clear(call);
@@ -175,6 +180,7 @@ export class LimitedCalls implements Limited, Stopper {
       () => call.state === SETTLED,
       () => {
         call.state = ENDED;
+        if (waiting.call === call) waiting.call = undefined;
         this.#end(call, () => this.#around.leave(false, reason, ctx, next, undefined));
       },
     );
