@@ -138,7 +138,7 @@ export const CONTROLS: readonly Control[] = [
     file: 'policies/rate-limiter/two-counter-table.ts', find: '+ current + cost > limit) return false;', replace: '+ current + cost >= limit) return false;',
     tests: ['policies/rate-limiter/counter.test.ts'] },
   { bug: 'the fraction is cut off before the comparison (tempesta xFW #79)',
-    file: 'policies/rate-limiter/two-counter-table.ts', find: '(1 - (held - window))', replace: '(1 - Math.trunc(held - window))',
+    file: 'policies/rate-limiter/two-counter-table.ts', find: 'return this.#now - window;', replace: 'return Math.trunc(this.#now - window);',
     tests: ['policies/rate-limiter/counter.test.ts'] },
   { bug: 'a changed limit does not hold at once (boulder #8785)',
     file: 'policies/rate-limiter/rate-limit-gate.ts', find: 'this.mode = mode;\n    this.#limit = limit;', replace: 'this.mode = mode;\n    this.clock.setTimer(() => { this.#limit = limit; }, this.windowMs);',

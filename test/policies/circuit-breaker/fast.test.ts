@@ -1,4 +1,4 @@
-import { type CircuitBreaker, circuitBreaker } from 'evenkeel';
+import { type CircuitBreaker, circuitBreaker, type Mode } from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import { describe, expect, it } from 'vitest';
 
@@ -124,6 +124,30 @@ describe("recovery: 'fast'", () => {
       breaker.release('ignored', 0, { startedAt: 1 });
     }
     expect(refused).toBe(20);
+  });
+
+  it('refunds the right that a call has spent, whatever the mode, and none that it has not', () => {
+    const admitted = (after: Mode): boolean[] => {
+      const clock = manualClock();
+      const breaker = circuitBreaker({ clock, random: () => 0.999 });
+      for (let i = 0; i < 10; i++) end(breaker, 'failure');
+      clock.jump(1_200);
+      breaker.update({ mode: 'shadow' });
+      const probe = { startedAt: clock.now() };
+      const refused = Array.from({ length: 5 }, () => ({ startedAt: clock.now() }));
+      // The probe spends a right; the others are let through by the mode alone.
+      for (const ctx of [probe, ...refused]) expect(breaker.tryAcquire(ctx)).toBe(true);
+      breaker.update({ mode: after });
+      for (const ctx of refused) breaker.release('ignored', 0, ctx);
+      breaker.update({ mode: 'enforce' });
+      const before = [breaker.tryAcquire(), breaker.tryAcquire()];
+      breaker.update({ mode: after });
+      breaker.release('ignored', 0, probe);
+      breaker.update({ mode: 'enforce' });
+      return [...before, breaker.tryAcquire(), breaker.tryAcquire()];
+    };
+    for (const mode of ['enforce', 'shadow', 'off'] as const)
+      expect(admitted(mode)).toEqual([false, false, true, false]);
   });
 
   it.each([
