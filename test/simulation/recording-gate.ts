@@ -21,6 +21,7 @@ import { wasSent } from '../../src/core/call/context.js';
  */
 export interface GateScript {
   admit: readonly ('yes' | 'no' | 'throw')[];
+  /** Of `answered` as well. */
   release: readonly ('ok' | 'throw')[];
   /** None = the default. */
   classify: readonly (Verdict | 'throw' | 'nonsense')[] | undefined;
@@ -105,6 +106,7 @@ export class RecordingGate implements Gate {
 
   answered(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>): void {
     this.#note('answered', ctx, verdict, this.#seen(elapsedMs));
+    this.#play('answered', this.#script.release, ctx);
   }
 
   release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Context>, details?: ReleaseDetails): void {

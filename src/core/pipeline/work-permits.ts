@@ -45,16 +45,15 @@ class HeldPermits implements WorkPermits {
     }
     // Only a call that its caller gave up counts by how its work ends.
     const gaveUp = verdict === 'ignored' && abortableOf(ctx)?.aborted === true;
-    if (!gaveUp) holder.answered?.(verdict, elapsedMs, ctx);
-    this.#hold(ctx, (abandoned, ok, result) => {
-      if (abandoned) holder.release('ignored', elapsedMs, ctx, { abandoned });
-      else if (!gaveUp) holder.release(verdict, elapsedMs, ctx);
-      else {
-        // An error after an abort is most likely the abort's.
-        const truly = ok ? judge(holder.classify, true, result, ctx) : 'ignored';
-        holder.release(truly, Math.max(0, ctx.clock.now() - ctx.startedAt), ctx);
-      }
-    });
+    try {
+      if (!gaveUp) holder.answered?.(verdict, elapsedMs, ctx);
+    } finally {
+      this.#hold(ctx, (abandoned, ok, result) => {
+        if (abandoned) holder.release('ignored', elapsedMs, ctx, { abandoned });
+        else if (!gaveUp) holder.release(verdict, elapsedMs, ctx);
+        else releaseAsEnded(holder, ok, result, ctx);
+      });
+    }
   }
 
   #hold(ctx: Context, release: Release): void {
@@ -104,6 +103,17 @@ class HeldPermits implements WorkPermits {
       // It comes from a timer, or from the end of another promise.
       throwLater(error);
     }
+  }
+}
+
+/** Of a call that its caller gave up. What `classify` throws reaches the host, and the permit is released all the same. */
+function releaseAsEnded(holder: PermitHolder, ok: boolean, result: unknown, ctx: Context): void {
+  // An error after an abort is most likely the abort's.
+  let verdict: Verdict = ok ? 'success' : 'ignored';
+  try {
+    if (ok) verdict = judge(holder.classify, true, result, ctx);
+  } finally {
+    holder.release(verdict, Math.max(0, ctx.clock.now() - ctx.startedAt), ctx);
   }
 }
 
