@@ -44,8 +44,22 @@ export class RejectedError implements Error, Rejection {
     this.reason = reason;
     this.retryAfterMs = retryAfterMs;
     // An own `stack` is what makes hosts print it where nobody catches it.
-    this.stack = `RejectedError: ${policy} refused the call: ${reason}`;
+    this.stack = RejectedError.#textOf(policy, reason);
     if (captureStack) this.stack = new Error(this.message).stack?.replace(/^Error/, this.name) ?? this.stack;
+  }
+
+  static #policy: string | undefined;
+  static #reason: string | undefined;
+  static #text = '';
+
+  /** In overload one gate refuses call after call: its text is made once. */
+  static #textOf(policy: string, reason: string): string {
+    if (policy !== RejectedError.#policy || reason !== RejectedError.#reason) {
+      RejectedError.#policy = policy;
+      RejectedError.#reason = reason;
+      RejectedError.#text = `RejectedError: ${policy} refused the call: ${reason}`;
+    }
+    return RejectedError.#text;
   }
 
   get code(): 'EVENKEEL_REJECTED' {

@@ -155,6 +155,13 @@ export class CallContext implements Context {
     return made;
   }
 
+  /** `derive(ctx, undefined, abortable)`, short enough to be taken into a time limit's code. */
+  static limited(ctx: CallContext, abortable: Abortable): CallContext {
+    return ctx.#extra === undefined
+      ? new CallContext(ctx.clock, ctx.startedAt, ctx, abortable)
+      : CallContext.derive(ctx, undefined, abortable);
+  }
+
   get signal(): AbortSignal {
     // Nothing can abort the call: a signal that never does, the same for all of the call's contexts.
     if (this.#abortable === undefined) {

@@ -1,6 +1,6 @@
 /** The innermost step of a pipeline: the user's function. */
 import type { Abortable } from './abort.js';
-import { CallContext, type Context, classOf, depthOf } from './context.js';
+import { abortableOf, CallContext, type Context, classOf, depthOf } from './context.js';
 import { GRACE, untilAbort, whenSettled } from './promises.js';
 
 const NEXT = 'next: ctx must be the context that the policy was given, or made from it by derive';
@@ -14,6 +14,13 @@ export function checkNext(ctx: unknown): void {
 export function checkContext(ctx: unknown): asserts ctx is CallContext {
   checkNext(ctx);
   if (classOf(ctx) !== CallContext) throw new TypeError(NEXT);
+}
+
+/** What a step asks before it takes a permit: nothing begins under a call that was aborted, or without a context. */
+export function checkStart(ctx: Context, next: unknown): void {
+  if (next === callFunction) checkContext(ctx);
+  const abortable = abortableOf(ctx);
+  if (abortable?.aborted) throw abortable.reason;
 }
 
 /** A function has {@link GRACE}; a call made inside another call less, so that it ends before the one around it. */

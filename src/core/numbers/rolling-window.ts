@@ -17,6 +17,9 @@ export class RollingWindow {
   #headSlot = 0;
   /** Where its counts begin. */
   #headAt = 0;
+  /** Times from the one up to the other are of the newest bucket for sure: no division tells it. */
+  #from = Infinity;
+  #until = -Infinity;
 
   /** `series` counts are kept side by side. */
   constructor(windowMs: number, buckets: number, series: number) {
@@ -29,6 +32,7 @@ export class RollingWindow {
 
   /** Moves on to `now`; what is too old is gone after that. Every read and every write at `now` begins with it. */
   advance(now: number): void {
+    if (now < this.#until) return;
     const bucket = Math.floor(now / this.#bucketMs);
     if (bucket > this.#head) this.#expire(bucket);
   }
@@ -40,7 +44,7 @@ export class RollingWindow {
 
   /** Adds to the bucket of `at`, which `advance` has reached; too long ago, and it is left out. */
   add(series: number, at: number, amount: number): void {
-    const behind = this.#head - Math.floor(at / this.#bucketMs);
+    const behind = at >= this.#from ? 0 : this.#head - Math.floor(at / this.#bucketMs);
     if (behind <= 0) {
       this.addNow(series, amount);
     } else if (behind < this.#buckets) {
@@ -69,7 +73,8 @@ export class RollingWindow {
   /** Forgets everything, the time too. */
   restart(): void {
     this.clear();
-    this.#head = -Infinity;
+    this.#head = this.#until = -Infinity;
+    this.#from = Infinity;
   }
 
   clear(): void {
@@ -86,6 +91,11 @@ export class RollingWindow {
     const series = this.#series;
     const steps = Math.min(bucket - this.#head, this.#buckets);
     this.#head = bucket;
+    const from = bucket * this.#bucketMs;
+    const until = from + this.#bucketMs;
+    // By some roundings on the safe side.
+    this.#from = from + Math.abs(from) * 2 ** -50;
+    this.#until = until - Math.abs(until) * 2 ** -50;
     for (let step = 0; step < steps; step++) {
       this.#headSlot = (this.#headSlot + 1) % this.#buckets;
       this.#counts.fill(0, this.#headSlot * series, (this.#headSlot + 1) * series);

@@ -1,5 +1,5 @@
 import { abortableOf, CallContext, type Context } from '../call/context.js';
-import { callFunction, checkContext, untilFunctionEnds } from '../call/function.js';
+import { callFunction, checkStart, untilFunctionEnds } from '../call/function.js';
 import { callNext, rejectSoon, untilAbort, whenSettled } from '../call/promises.js';
 import type { Rejection } from '../errors.js';
 import type { Gate, Next, Policy } from '../policy.js';
@@ -58,8 +58,7 @@ export class FusedStep implements Step, Around {
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     try {
-      const abortable = abortableOf(ctx);
-      if (abortable?.aborted) throw abortable.reason;
+      checkStart(ctx, next);
       const rejection = this.admit(ctx);
       return rejection === undefined ? this.proceed(ctx, next) : rejectSoon(refusedBy(rejection, ctx));
     } catch (error) {
@@ -90,8 +89,8 @@ export class FusedStep implements Step, Around {
     return this.#wait(ends, i, ctx, next);
   }
 
-  #waitForFunction(ctx: Context, next: AnyNext): Promise<unknown> {
-    checkContext(ctx);
+  #waitForFunction(own: Context, next: AnyNext): Promise<unknown> {
+    const ctx = own as CallContext;
     const { length } = this.#layers;
     const promise = CallContext.start(ctx, ctx);
     const abortable = CallContext.abortableOf(ctx);

@@ -1,5 +1,5 @@
 import { abortableOf, CallContext, type Context, isWorking, noteRefusal } from '../call/context.js';
-import { callFunction, checkContext, untilFunctionEnds } from '../call/function.js';
+import { callFunction, checkStart, untilFunctionEnds } from '../call/function.js';
 import { callNext, rejectSoon, untilAbort } from '../call/promises.js';
 import { RejectedError, type Rejection } from '../errors.js';
 import type { Gate, Next, Verdict } from '../policy.js';
@@ -63,8 +63,7 @@ export class GateStep implements Layer {
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     try {
-      const abortable = abortableOf(ctx);
-      if (abortable?.aborted) throw abortable.reason;
+      checkStart(ctx, next);
       const rejection = this.admit(ctx);
       return rejection === undefined ? this.proceed(ctx, next) : rejectSoon(refusedBy(rejection, ctx));
     } catch (error) {
@@ -77,8 +76,7 @@ export class GateStep implements Layer {
     let promise: Promise<R>;
     let isFunction = (next as unknown) === callFunction;
     if (isFunction) {
-      const own: Context = ctx;
-      checkContext(own);
+      const own = ctx as Context as CallContext;
       promise = CallContext.start<R>(own, own);
       const abortable = CallContext.abortableOf(own);
       if (abortable !== undefined) {

@@ -1,6 +1,6 @@
 import { abortableOf, CallContext, type Context, deriveAbortable, isWorking, openBodyOf } from '../call/context.js';
 import { followAbort } from '../call/follow.js';
-import { callFunction, checkContext, graceOf } from '../call/function.js';
+import { callFunction, graceOf } from '../call/function.js';
 import { afterMicrotasks, callNext, whenSettled } from '../call/promises.js';
 import type { Gate, Next } from '../policy.js';
 import { systemClock } from '../time/clock.js';
@@ -76,18 +76,15 @@ export class LimitedCalls implements Limited {
     const promise = new Promise(capture);
     const waiting = this.#idle.pop() ?? new Waiting(this);
     const call = new LimitedCall(waiting, ctx, next, timeoutMs, capturedResolve, capturedReject);
-    const inner = deriveAbortable(ctx, call);
     waiting.call = call;
     if (ctx.clock === systemClock) hostTimers.add(call);
     else call.handle = timerAt(ctx.clock, () => call.fire(), call.dueMs);
     if (outer !== undefined) call.follow(outer);
-    let ends: Promise<unknown>;
     if (next === callFunction) {
-      checkContext(ctx);
-      waiting.working = ctx;
-      ends = CallContext.start(inner as CallContext, ctx);
-    } else ends = callNext(inner, next);
-    whenSettled(ends, waiting.onValue, waiting.onError);
+      const own = ctx as CallContext;
+      waiting.working = own;
+      whenSettled(CallContext.start(CallContext.limited(own, call), own), waiting.onValue, waiting.onError);
+    } else whenSettled(callNext(deriveAbortable(ctx, call), next), waiting.onValue, waiting.onError);
     return promise;
   }
 
@@ -106,7 +103,7 @@ export class LimitedCalls implements Limited {
       return;
     }
     call.state = ENDED;
-    const { ctx, next } = call;
+    const { ctx } = call;
     this.#clear(call);
     if (call.giveUp !== undefined) this.#unlink(call, ok, result);
     let elapsedMs: number | undefined;
@@ -114,23 +111,33 @@ export class LimitedCalls implements Limited {
       elapsedMs = ctx.clock.now() - ctx.startedAt;
       this.#limit.answered(ok, result, elapsedMs, ctx);
     } catch (error) {
-      ok = false;
-      result = error;
-    }
-    const flat = this.#around.gates;
-    if (ok && flat !== undefined && !works) {
-      const spentMs = (elapsedMs as number) < 0 ? 0 : (elapsedMs as number);
-      let i = flat.length - 1;
-      try {
-        for (; i >= 0; i--) (flat[i] as Gate).release('success', spentMs, ctx);
-      } catch (error) {
-        this.#end(call, () => this.#around.failAround(i, error, ctx, next, spentMs));
-        return;
-      }
-      (call.resolve as (value: unknown) => void)(result);
+      this.#leave(call, false, error, elapsedMs);
       return;
     }
-    this.#end(call, () => this.#around.leave(ok, result, ctx, next, elapsedMs));
+    const { gates } = this.#around;
+    // No closure may stand in this function: it would put all that it names on the heap, for each call.
+    if (ok && gates !== undefined && !works) this.#succeed(call, result, gates, elapsedMs < 0 ? 0 : elapsedMs);
+    else this.#leave(call, ok, result, elapsedMs);
+  }
+
+  #succeed(call: LimitedCall, value: unknown, gates: readonly Gate[], spentMs: number): void {
+    const { ctx, resolve } = call;
+    let i = gates.length - 1;
+    try {
+      for (; i >= 0; i--) (gates[i] as Gate).release('success', spentMs, ctx);
+    } catch (error) {
+      this.#failAround(call, i, error, spentMs);
+      return;
+    }
+    resolve?.(value);
+  }
+
+  #failAround(call: LimitedCall, place: number, error: unknown, spentMs: number): void {
+    this.#end(call, () => this.#around.failAround(place, error, call.ctx, call.next, spentMs));
+  }
+
+  #leave(call: LimitedCall, ok: boolean, result: unknown, elapsedMs: number | undefined): void {
+    this.#end(call, () => this.#around.leave(ok, result, call.ctx, call.next, elapsedMs));
   }
 
   #clear(call: LimitedCall): void {
