@@ -69,7 +69,7 @@ export const GRACE = 32;
  * @param onSettled told first when `promise` settles, also long after
  */
 export function untilAbort<R>(
-  promise: PromiseLike<R>,
+  promise: Promise<R>,
   scope: Abortable,
   microtasks = GRACE,
   keepsOutcome = false,
@@ -90,9 +90,10 @@ export function untilAbort<R>(
     // It may have aborted while `promise` was being made.
     if (scope.aborted) stop();
     else scope.add(stop);
-    promise.then(
+    void whenSettled<R, void>(
+      promise,
       (value) => settle(true, value),
-      (error: unknown) => settle(false, error),
+      (error) => settle(false, error),
     );
   });
 }

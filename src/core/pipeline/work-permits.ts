@@ -71,14 +71,15 @@ class HeldPermits implements WorkPermits {
   #wait(clock: Clock): void {
     if (this.#waits || this.#oldest === undefined || this.abandonedMs === Infinity) return;
     this.#waits = true;
-    const leftMs = Math.max(0, this.#oldest.dueMs - clock.now());
-    this.#timer = clock.setTimer(() => this.#writeOff(clock), leftMs, { keepAlive: false });
+    const leftMs = this.#oldest.dueMs - clock.now();
+    this.#timer = clock.setTimer(() => this.#writeOff(clock), Math.max(0, leftMs) || 0, { keepAlive: false });
   }
 
   #writeOff(clock: Clock): void {
     this.#waits = false;
     const now = clock.now();
-    for (let held = this.#oldest; held !== undefined && held.dueMs <= now; held = this.#oldest) {
+    // What a broken clock gave no time is written off as well: waiting for it would never end.
+    for (let held = this.#oldest; held !== undefined && !(held.dueMs > now); held = this.#oldest) {
       this.end(held, true, false, undefined);
     }
     this.#wait(clock);
