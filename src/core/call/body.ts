@@ -34,8 +34,10 @@ class OpenBody implements Body {
       }
     };
     const giveUp = (): void => end('ignored');
-    abortable?.add(giveUp);
     this.add(() => end(this.#failed ? 'dropped' : 'success'));
+    // The answer may have come as the call was aborted.
+    if (abortable?.aborted) giveUp();
+    else abortable?.add(giveUp);
   }
 }
 

@@ -302,6 +302,26 @@ describe('an abort from within', () => {
     });
   });
 
+  it('as the answer comes, whose body never ends: the permit is written off', async () => {
+    const gate = new Counting();
+    const caller = new AbortScope();
+    const aborts: Policy = {
+      name: 'aborts',
+      clock,
+      run: async (ctx, next) => {
+        const answer = await next(ctx);
+        caller.abort(new Error('from within'));
+        return answer;
+      },
+    };
+    const call = pipeline(gate, aborts).execute((ctx) => waitUntil(ctx, never), { signal: caller });
+    await clock.settle(call);
+    await clock.advance(29_999);
+    expect(gate.released).toBe(0);
+    await clock.advance(1);
+    expect(gate.released).toBe(1);
+  });
+
   it('before the call: nothing is asked', async () => {
     const gate = new Counting();
     const signal = AbortSignal.abort(new Error('early'));
