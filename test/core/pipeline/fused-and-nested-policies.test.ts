@@ -285,10 +285,7 @@ async function twoFunctions(ctx: Context): Promise<never> {
   }
 }
 
-interface Logged {
-  type: string;
-  at: number;
-}
+type Logged = ResilienceEvent | { type: 'classify'; at: number; ok: boolean; attempt: number };
 const byTime = (a: Logged, b: Logged): number => a.at - b.at || (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 
 /** Runs the scenario and returns all that anybody could see of it. */
