@@ -182,6 +182,11 @@ export class CallContext implements Context {
   }
 
   /** Made on demand. */
+  /** What there is of it so far: looking makes none, which a function that hangs would keep. */
+  static knownExtraOf(ctx: CallContext): Extra | undefined {
+    return ctx.#extra;
+  }
+
   static extraOf(ctx: CallContext): Extra {
     ctx.#extra ??= {};
     return ctx.#extra;
@@ -348,7 +353,7 @@ export const isWorking = (ctx: Context, besides = 0): boolean => stateOf(ctx) >=
 
 /** The body that was named last under `ctx`, while it is open. */
 export function openBodyOf(ctx: Context): Body | undefined {
-  const body = classOf(ctx)?.extraOf(ctx as CallContext).body;
+  const body = classOf(ctx)?.knownExtraOf(ctx as CallContext)?.body;
   return body !== undefined && body.pending > 0 ? body : undefined;
 }
 
@@ -356,13 +361,14 @@ export function openBodyOf(ctx: Context): Body | undefined {
 export function onWorkEnd(ctx: Context, listener: WorkListener): void {
   const extra = classOf(ctx)?.extraOf(ctx as CallContext);
   if (extra === undefined) return;
-  extra.workListeners ??= [];
-  extra.workListeners.push(listener);
+  // Not `push` to an empty array, which makes room for 17.
+  if (extra.workListeners === undefined) extra.workListeners = [listener];
+  else extra.workListeners.push(listener);
 }
 
 /** How many calls are around the one of `ctx`. */
 export function depthOf(ctx: CallContext): number {
-  const { outer } = CallContext.extraOf(CallContext.root(ctx));
+  const outer = CallContext.knownExtraOf(CallContext.root(ctx))?.outer;
   return outer === undefined ? 0 : 1 + depthOf(outer);
 }
 

@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 /** Some promises and closures that wait for the function, the first context of the call, and room for other hosts. */
-const LEFT_BYTES = 600;
+const LEFT_BYTES = 500;
 
 let scripts = 0;
 
