@@ -96,21 +96,21 @@ export type Mode = 'enforce' | 'shadow' | 'off';
 /** Options of every policy. */
 export interface CommonOptions {
   /** Name in refusals, events and `describe()`. @default the factory's name */
-  name?: string;
+  name?: string | undefined;
   /** @default systemClock */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** @default Math.random */
-  random?: Random;
+  random?: Random | undefined;
   /** Told of refusals and changes of state, in plain data. */
-  observer?: Observer;
+  observer?: Observer | undefined;
   /** What an outcome says about the callee. @default defaultClassify */
-  classify?: Classify;
+  classify?: Classify | undefined;
 }
 
 /** Options of every gate. */
 export interface GateOptions extends CommonOptions {
   /** @default 'enforce' */
-  mode?: Mode;
+  mode?: Mode | undefined;
   /** Whether the errors of refusals carry a stack trace; costs 2 µs a refusal. @default false */
-  captureStack?: boolean;
+  captureStack?: boolean | undefined;
 }

@@ -42,6 +42,9 @@ describe('standard', () => {
       refusal = await failed;
     }
     expect(refusal).toMatchObject({ reason: 'circuit_open', policy: 'payments' });
+    // Of the function that hangs the permit is kept until it is written off.
+    expect(clock.waiting).toBe(1);
+    await clock.advance(30_000);
     expect(clock.waiting).toBe(0);
   });
 

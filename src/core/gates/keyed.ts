@@ -9,9 +9,9 @@ import { judge } from '../verdict.js';
 /** Options of {@link keyed}. */
 export interface KeyedOptions {
   /** How many keys may have a gate at once, 1 to 10,000,000. @default 10_000 */
-  maxKeys?: number;
+  maxKeys?: number | undefined;
   /** @default 'keyed' */
-  name?: string;
+  name?: string | undefined;
 }
 
 /** One inner gate a key. */

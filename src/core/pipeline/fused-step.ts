@@ -9,6 +9,15 @@ import { type Around, Fusible, type Inside, type Layer, type Limited, type Step 
 
 type AnyNext = Next<Context, unknown>;
 
+/** What waits for the function, as in gate-step.ts: it settles once, then it waits for another call's. */
+interface Waiting {
+  ctx: CallContext | undefined;
+  readonly onValue: (value: unknown) => unknown;
+  readonly onError: (error: unknown) => unknown;
+}
+
+const MAX_IDLE = 1_024;
+
 /** Gates, outcome hooks and a time limit on one promise. */
 export class FusedStep implements Step, Around {
   /** Outermost first. */
@@ -19,6 +28,7 @@ export class FusedStep implements Step, Around {
   readonly #limited: Limited | undefined;
   readonly gates: readonly Gate[] | undefined;
   readonly #inside: Inside;
+  readonly #idle: Waiting[] = [];
 
   /** `labels` are what the gates are called in refusals. */
   constructor(policies: readonly Policy<never>[], labels: readonly string[], inside: Inside) {
@@ -95,17 +105,29 @@ export class FusedStep implements Step, Around {
     const promise = CallContext.start(ctx, ctx);
     const abortable = CallContext.abortableOf(ctx);
     if (abortable !== undefined) return this.#wait(untilFunctionEnds(promise, ctx, abortable), length, ctx, next);
-    return whenSettled(
-      promise,
-      (value) => {
-        CallContext.ended(ctx, true, value);
-        return this.#leave(length, true, value, ctx, next, undefined);
-      },
-      (error) => {
-        CallContext.ended(ctx, false, error);
-        return this.#leave(length, false, error, ctx, next, undefined);
-      },
-    );
+    const waiting = this.#idle.pop() ?? this.#newWaiting();
+    waiting.ctx = ctx;
+    return whenSettled(promise, waiting.onValue, waiting.onError);
+  }
+
+  #newWaiting(): Waiting {
+    const waiting: Waiting = {
+      ctx: undefined,
+      onValue: (value) => this.#ended(waiting, true, value),
+      onError: (error) => this.#ended(waiting, false, error),
+    };
+    return waiting;
+  }
+
+  /** The function has settled. */
+  #ended(waiting: Waiting, ok: boolean, result: unknown): unknown {
+    const ctx = waiting.ctx as CallContext;
+    waiting.ctx = undefined;
+    if (this.#idle.length < MAX_IDLE) this.#idle.push(waiting);
+    const works = CallContext.ended(ctx, ok, result);
+    // Of a success nothing is to be told: there is neither a gate nor a hook that looks at values.
+    if (ok && !works && this.gates?.length === 0) return result;
+    return this.#leave(this.#layers.length, ok, result, ctx, callFunction, undefined);
   }
 
   leave(

@@ -19,9 +19,7 @@ export function stepStart(policies: readonly Policy<never>[], end: number): numb
     const policy = policies[start - 1] as Policy<never>;
     if (!isGate(policy) && !(policy instanceof Fusible && (start === end || !policy.innermost))) break;
   }
-  // Alone, an outcome hook is better off without a step.
-  const only = policies[start] as Policy<never>;
-  return end - start === 1 && only instanceof Fusible && !only.innermost ? end : start;
+  return start;
 }
 
 /** `labels` are what the policies are called in refusals. */

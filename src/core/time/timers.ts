@@ -178,18 +178,18 @@ export class HostTimers {
     const { dueMs } = node;
     this.#queue.add(node);
     if (!(dueMs < Infinity)) return;
-    if (node.keepAlive && ++this.#keepers === 1) this.#hold();
+    if (node.keepAlive && ++this.#keepers === 1 && !this.#holds) this.#hold();
     // Tests put fake timers in the place of `setTimeout` and take them away, and what they armed with them.
     if (dueMs < this.#armedForMs || this.#armedBy !== setTimeout) this.#arm();
   }
 
   /** Leaves the host timer alone: it finds nothing due and arms itself for the next, at less than its own clearing. */
   clear(node: TimerNode): void {
-    if (this.#queue.clear(node) && node.keepAlive) this.#release();
+    if (this.#queue.clear(node) && node.keepAlive && --this.#keepers === 0 && !this.#checkIsDue) this.#release();
   }
 
   #hold(): void {
-    if (this.#holds || this.#host === undefined) return;
+    if (this.#host === undefined) return;
     this.#holds = true;
     this.#host.ref?.();
   }
@@ -199,7 +199,7 @@ export class HostTimers {
    * in which none has followed.
    */
   #release(): void {
-    if (--this.#keepers > 0 || !this.#holds || this.#checkIsDue || this.#afterTurn === undefined) return;
+    if (!this.#holds || this.#afterTurn === undefined) return;
     this.#checkIsDue = true;
     this.#afterTurn(this.#check);
   }
@@ -228,7 +228,7 @@ export class HostTimers {
     try {
       const now = this.#now();
       for (let node = this.#queue.takeDue(now); node !== undefined; node = this.#queue.takeDue(now)) {
-        if (node.keepAlive) this.#release();
+        if (node.keepAlive && --this.#keepers === 0 && !this.#checkIsDue) this.#release();
         node.fire();
       }
     } finally {

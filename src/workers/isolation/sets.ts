@@ -22,25 +22,25 @@ export interface SetsOptions<S extends string = string> extends Pick<CommonOptio
   /** Which set a message goes to: its name or number. */
   route: (message: Uint8Array) => S | number;
   /** A worker that has been at one message for longer is ended, ms, > 0. @default 10_000 */
-  messageTimeoutMs?: number;
+  messageTimeoutMs?: number | undefined;
   /** A message that has waited longer than this is refused as too old, ms, > 0. @default Infinity */
-  maxAgeMs?: number;
+  maxAgeMs?: number | undefined;
   /** Calls that a set holds at most, waiting and in work; more are refused. Whole, 1 to 2^20. @default 1024 */
-  capacity?: number;
+  capacity?: number | undefined;
   /** The longest message, in bytes. Whole, 1 to 2^24. @default 1024 */
-  messageBytes?: number;
+  messageBytes?: number | undefined;
   /** The longest answer, in bytes. Whole, 16 to 2^24. @default messageBytes, or 64 */
-  replyBytes?: number;
+  replyBytes?: number | undefined;
   /** A message is set aside once it has killed so many workers; up to then it is tried again. Whole, ≥ 1. @default 2 */
-  maxKills?: number;
+  maxKills?: number | undefined;
   /** A worker that has not called `serve` after this time is ended, ms, > 0. @default 10_000 */
-  startTimeoutMs?: number;
+  startTimeoutMs?: number | undefined;
   /** How long to wait before the second worker that dies young is replaced; doubles with each, ms, > 0. @default 100 */
-  restartMinMs?: number;
+  restartMinMs?: number | undefined;
   /** The longest such wait, and how old a worker has to get for the next one to be replaced at once, ms. @default 10_000 */
-  restartMaxMs?: number;
+  restartMaxMs?: number | undefined;
   /** Options of Node's `Worker`; `workerData`, if any, must be a plain object. @default {} */
-  workerOptions?: Readonly<Record<string, unknown>>;
+  workerOptions?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Groups of workers, each behind a queue of its own. */
@@ -62,7 +62,7 @@ export interface Sets {
    * Takes no more calls, waits for those that are under way, and ends the workers.
    * @param options `graceMs`: calls that take longer are ended with a {@link MessageLostError}; ≥ 0, @default 10_000
    */
-  close(options?: { graceMs?: number }): Promise<void>;
+  close(options?: { graceMs?: number | undefined }): Promise<void>;
 }
 
 class WorkerSets implements Sets {
@@ -149,13 +149,7 @@ const isPlainObject = (value: unknown): value is Record<string, unknown> =>
 function readWorker(read: OptionReader): URL | string {
   const worker = read.whatever('worker');
   if (worker instanceof URL || (typeof worker === 'string' && worker !== '')) return worker;
-  return invalid(
-    read.owner,
-    'worker',
-    "the URL of a file, as new URL('./worker.js', import.meta.url)",
-    worker,
-    true,
-  );
+  return invalid(read.owner, 'worker', "the URL of a file, as new URL('./worker.js', import.meta.url)", worker, true);
 }
 
 function readWorkerOptions(read: OptionReader): WorkerOptions {

@@ -9,7 +9,7 @@ import {
   TimeoutError,
 } from 'evenkeel';
 import { type ManualClock, manualClock } from 'evenkeel/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { RecordingGate } from '../../simulation/recording-gate.js';
 
 let clock: ManualClock;
@@ -154,23 +154,4 @@ it.each(['success', 'failure', 'dropped', 'ignored'] as const)('a classify may r
   const gate = Object.assign(new RecordingGate('gate', clock), { classify: () => verdict });
   expect(await pipeline(gate).execute(() => 1)).toBe(1);
   expect(gate.verdicts).toEqual([verdict]);
-});
-
-describe('tryExecute', () => {
-  afterEach(() => vi.restoreAllMocks());
-
-  it('makes no error object when the outermost gates refuse', async () => {
-    const assign = vi.spyOn(Object, 'create');
-    const trace = vi.spyOn(Error, 'captureStackTrace');
-    // Its own refusals are not its to judge.
-    const judging = Object.assign(refusing(), { classify: defaultClassify });
-    const policies = pipeline(new RecordingGate('a', clock), judging, new RecordingGate('c', clock), setting({}));
-    const made = (): number => assign.mock.calls.filter(([prototype]) => prototype instanceof Error).length;
-    await policies.tryExecute(() => 1);
-    expect(made()).toBe(0);
-    // The same does make one where it is thrown: the test can tell.
-    await policies.execute(() => 1).catch(() => {});
-    expect(made()).toBe(1);
-    expect(trace).not.toHaveBeenCalled();
-  });
 });

@@ -25,8 +25,7 @@ it.each<[string, number]>([
   ['limit gate', 1],
   ['limit gate stage', 1],
   ['other stage limit', 1],
-  // Alone, an outcome hook needs no step.
-  ['stage', 1],
+  ['stage', 0],
   ['limit', 0],
   ['limit limit', 1],
   ['gate other', 2],
