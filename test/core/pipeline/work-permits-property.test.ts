@@ -32,7 +32,6 @@ const ABANDONED_MS = [0, 7.7, 30_000, Infinity];
 interface Admission {
   atWork: number;
   answers: number;
-  releases: number;
 }
 
 class HoldingGate implements Gate {
@@ -47,7 +46,6 @@ class HoldingGate implements Gate {
     readonly clock: ManualClock,
     readonly abandonedMs: number,
     readonly random: () => number,
-    readonly admissions: Map<Context, Admission[]>,
   ) {
     this.holds = workPermits({ abandonedMs });
   }
@@ -61,7 +59,7 @@ class HoldingGate implements Gate {
   tryAcquire(ctx?: Partial<Context>): boolean {
     if (this.random() < 0.1) return false;
     if (this.open.has(ctx as Context)) this.problems.push('the same context admitted twice at once');
-    this.open.set(ctx as Context, { atWork: 0, answers: 0, releases: 0 });
+    this.open.set(ctx as Context, { atWork: 0, answers: 0 });
     return true;
   }
 
@@ -129,7 +127,7 @@ it('every permit is released once, and not while a function runs', async () => {
         if (kind === 'again') {
           return { name, clock, run: (ctx, next) => next(ctx).then(() => next(derive<typeof ctx>(ctx, { cost: 1 }))) };
         }
-        const gate = new HoldingGate(name, clock, abandoned, random, new Map());
+        const gate = new HoldingGate(name, clock, abandoned, random);
         gates.push(gate);
         return kind === 'gate' ? gate : { name, clock, run: (ctx, next) => gate.run(ctx, next) };
       });
@@ -162,16 +160,19 @@ it('every permit is released once, and not while a function runs', async () => {
           return void end();
         }
         if (chance < 0.7) {
-          await new Promise<void>((resolve) => ctx.signal.addEventListener('abort', () => resolve()));
+          const aborted = new Promise<void>((resolve) => ctx.signal.addEventListener('abort', () => resolve()));
+          await Promise.race([aborted, sleep(20)]);
           end();
           throw new Error('aborted');
         }
         if (chance < 0.85) {
+          // Not counted: the body of an answer that `classify` takes for a failure is not read.
+          end();
+          const broken = random() < 0.5;
           waitUntil(
             ctx,
             sleep(random() * 10).then(() => {
-              end();
-              if (random() < 0.5) throw new Error('broken off');
+              if (broken) throw new Error('broken off');
             }),
           );
           return 'body';
@@ -179,18 +180,21 @@ it('every permit is released once, and not while a function runs', async () => {
         if (hangs) await new Promise(() => {});
         return void end();
       };
+      const answered = new Set<string | undefined>();
       const calls = Array.from({ length: 12 }, async (_, i) => {
         await sleep(i * 1.37);
         const caller = new AbortController();
         if (random() < 0.6) clock.setTimer(() => caller.abort(new Error('gone')), random() * 8);
         await guard.execute(work, { key: `call ${i}`, signal: caller.signal }).catch(() => {});
+        answered.add(`call ${i}`);
       });
-      await clock.advance(200);
-      // Those that wait for a signal that nothing aborts.
-      if (abandoned !== Infinity) await clock.advance(40_000);
-      void calls;
-      for (const gate of gates) {
-        expect([gate.name, gate.problems]).toEqual([gate.name, []]);
+      await clock.advance(40_000);
+      if (!hangs) await Promise.all(calls);
+      for (const { name, problems, open } of gates) {
+        const left = [...open.keys()].map(({ key }) => key).filter((key) => answered.has(key));
+        expect([name, problems]).toEqual([name, []]);
+        // Only what never ends may hold a permit of a call that was answered, and only where nothing is written off.
+        if (!hangs || abandoned !== Infinity) expect([name, left]).toEqual([name, []]);
       }
     }),
     { numRuns: process.env.MUTATION_TESTS === undefined ? 1_000 : 100 },
