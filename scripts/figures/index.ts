@@ -5,6 +5,7 @@ import { deadlineChart } from './deadline.js';
 import { failoverChart } from './failover.js';
 import { hedgeChart } from './hedge.js';
 import { layoutDrawing } from './isolation.js';
+import { momentsDrawing, pathDrawing } from './pipeline.js';
 import { windowChart } from './rate-limiter.js';
 import { outageOfLayersChart } from './retry.js';
 import { ringDrawing, sleepDrawing } from './ring.js';
@@ -17,6 +18,8 @@ import { limitChart, slowDownChart } from './timeout.js';
 export const figures = async (): Promise<Record<string, string>> => ({
   'balancer-outage.svg': balancerOutageChart(),
   'balancer-partial.svg': balancerPartialChart(),
+  'call-moments.svg': momentsDrawing(),
+  'call-path.svg': pathDrawing(),
   'circuit-breaker-outage.svg': outageChart(),
   'circuit-breaker-overload.svg': overloadChart(),
   'concurrency-limiter-follow.svg': followChart(),
