@@ -4,6 +4,9 @@ import type { Observer } from './events.js';
 import type { Random } from './numbers/random.js';
 import type { Clock } from './time/clock.js';
 
+/** `T`, which is not to be inferred from here: `NoInfer` is there from TypeScript 5.4 on only. */
+export type NotInferred<T> = [T][T extends unknown ? 0 : never];
+
 /** The rest of the pipeline, down to the user's function. May be called again, with a context made by `derive`. */
 export type Next<C extends Context, R> = (ctx: C) => Promise<R>;
 

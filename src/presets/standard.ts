@@ -11,13 +11,13 @@ export interface StandardOptions extends Pick<CommonOptions, 'clock' | 'random' 
   /** How long a try may take; depends on the callee, so there is no default. */
   timeout: DynamicTimeoutOptions;
   /** The quota that the callee has given. @default false */
-  rateLimit?: RateLimiterOptions | false;
+  rateLimit?: RateLimiterOptions | false | undefined;
   /** How many calls may be in flight. @default { load: () => 1 } */
-  concurrency?: ConcurrencyLimiterOptions | false;
+  concurrency?: ConcurrencyLimiterOptions | false | undefined;
   /** For calls that may be done twice. @default {} */
-  retry?: RetryOptions | false;
+  retry?: RetryOptions | false | undefined;
   /** When to stop asking. @default {} */
-  breaker?: CircuitBreakerOptions | false;
+  breaker?: CircuitBreakerOptions | false | undefined;
 }
 
 /**

@@ -156,13 +156,13 @@ describe('Result', () => {
   it('narrows by ok', async () => {
     const result = await pipeline(plain).tryExecute(async () => ({ id: 1 }));
     // @ts-expect-error it may be a refusal
-    result.value;
+    result.value.id;
     if (result.ok) {
       expectTypeOf(result.value).toEqualTypeOf<{ id: number }>();
-      // @ts-expect-error it is none
-      result.rejection;
+      expectTypeOf(result.rejection).toEqualTypeOf<undefined>();
     } else {
       expectTypeOf(result.rejection).toEqualTypeOf<Rejection>();
+      expectTypeOf(result.value).toEqualTypeOf<undefined>();
     }
   });
 });

@@ -1,6 +1,6 @@
 import type { RejectedError } from '../errors.js';
 import { checkNumber, invalid } from '../options/validate.js';
-import type { Verdict } from '../policy.js';
+import type { NotInferred, Verdict } from '../policy.js';
 import { type Clock, sameClock } from '../time/clock.js';
 import { type Abortable, type AbortScope, SignalScope } from './abort.js';
 import { rejectSoon } from './promises.js';
@@ -309,7 +309,7 @@ function ownerOf(ctx: Context): typeof CallContext {
  *
  * @throws TypeError when `ctx` is not a context that a pipeline has passed on (a spread copy is not).
  */
-export function derive<C extends Context>(ctx: C, changes: NoInfer<Partial<C>>): C;
+export function derive<C extends Context>(ctx: C, changes: NotInferred<Partial<C>>): C;
 /** For a policy that is generic in its context. */
 export function derive<C extends Context>(ctx: C, changes: Partial<Context>): C;
 export function derive<C extends Context>(ctx: C, changes: Partial<C>): C {

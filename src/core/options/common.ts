@@ -4,6 +4,12 @@ import type { Classify } from '../policy.js';
 import { type Clock, systemClock } from '../time/clock.js';
 import type { OptionReader } from './validate.js';
 
+/** All of these options, as they hold once they are read. */
+export type Complete<T> = { [F in keyof T]-?: Exclude<T[F], undefined> };
+
+/** Some of these options, to be changed; `undefined` leaves one as it is. */
+export type Changes<T> = { [F in keyof T]?: T[F] | undefined };
+
 /** The options that every policy has. */
 export interface Common {
   name: string;

@@ -2,7 +2,7 @@ import { abortableOf, CallContext, type Context, isWorking, noteRefusal } from '
 import { callFunction, checkStart, untilFunctionEnds } from '../call/function.js';
 import { callNext, rejectSoon, untilAbort } from '../call/promises.js';
 import { RejectedError, type Rejection } from '../errors.js';
-import type { Gate, Next, Verdict } from '../policy.js';
+import type { Gate, Next, NotInferred, Verdict } from '../policy.js';
 import { defaultVerdict, judge } from '../verdict.js';
 import { releaseInTime } from './release.js';
 import type { Inside, Layer } from './step.js';
@@ -235,6 +235,6 @@ export function refusedBy(rejection: Rejection, ctx: Context): RejectedError {
  * @example
  * run: (ctx, next) => runGate(gate, ctx, next)
  */
-export function runGate<C extends Context, R>(gate: Gate<C>, ctx: C, next: Next<C, R>): Promise<R> {
+export function runGate<C extends Context, R>(gate: Gate<NotInferred<C>>, ctx: C, next: Next<C, R>): Promise<R> {
   return new GateStep([gate], [gate.name]).run(ctx, next);
 }

@@ -1,20 +1,22 @@
 import { CallContext, type Context, type Init, type UserFunction, wasRefused } from '../call/context.js';
 import { rejectSoon } from '../call/promises.js';
 import type { Rejection } from '../errors.js';
-import type { Next, Policy } from '../policy.js';
+import type { Next, NotInferred, Policy } from '../policy.js';
 import { type Clock, sameClock, systemClock } from '../time/clock.js';
 import { toError } from './gate-step.js';
 import { isGate, link } from './link.js';
 import type { Step } from './step.js';
 
-/** What `tryExecute` resolves with. */
-export type Result<R> = { ok: true; value: R } | { ok: false; rejection: Rejection };
+/** What `tryExecute` resolves with. `ok` tells which; the optional fields let it do so without `strictNullChecks`, too. */
+export type Result<R> =
+  | { ok: true; value: R; rejection?: undefined }
+  | { ok: false; rejection: Rejection; value?: undefined };
 
 /** `init` has to be given where the context has fields of its own. */
 type InitArgument<C extends Context> = Record<never, never> extends Init<C> ? [init?: Init<C>] : [init: Init<C>];
 
 // `A` comes from the function alone: an optional argument stays one though `init` names it.
-type InitFrom<C extends Context, A extends unknown[]> = Init<C> | ((...args: NoInfer<A>) => Init<C>);
+type InitFrom<C extends Context, A extends unknown[]> = Init<C> | ((...args: NotInferred<A>) => Init<C>);
 type InitFromArgument<C extends Context, A extends unknown[]> =
   Record<never, never> extends Init<C> ? [init?: InitFrom<C, A>] : [init: InitFrom<C, A>];
 

@@ -11,39 +11,39 @@ export interface BalancerOptions<T> extends CommonOptions {
    * The static weight of an instance, 0.001 to 1,000,000; asked once, when it is added.
    * @default its `weight` if it has one, else 1
    */
-  weightOf?: (instance: T) => number;
+  weightOf?: ((instance: T) => number) | undefined;
   /** `smooth` takes turns by weight; `latency`: of two drawn by weight, the one with less response time × calls in
    * flight. @default 'smooth' */
-  choice?: 'smooth' | 'latency';
+  choice?: 'smooth' | 'latency' | undefined;
   /** So many failures in a row mask an instance, a whole number ≥ 1. @default 5 */
-  consecutiveFailures?: number;
+  consecutiveFailures?: number | undefined;
   /** An instance with fewer calls than this is not judged by its success ratio, a whole number ≥ 1. @default 20 */
-  minRequests?: number;
+  minRequests?: number | undefined;
   /** A smaller success ratio than this masks an instance, 0 to 1; 0 = none does. @default 0.5 */
-  maskRatio?: number;
+  maskRatio?: number | undefined;
   /** From this success ratio on an instance has its full weight, > 0 to 1. @default 0.98 */
-  healthyRatio?: number;
+  healthyRatio?: number | undefined;
   /** The share of the users' calls that may be probes, beyond one each `probeIntervalMs`; 0 to 1. @default 0.001 */
-  probeRatio?: number;
+  probeRatio?: number | undefined;
   /** At least so often one that is not up is tried, if there are ten calls in that time; with `probe`, each of them; ms, > 0.
    * @default 5_000 */
-  probeIntervalMs?: number;
+  probeIntervalMs?: number | undefined;
   /** Finds out whether an instance that is not up is well, so that no user's call has to. @default users' calls do */
-  probe?: Probe<T>;
+  probe?: Probe<T> | undefined;
   /** How the weight of an instance comes back. @default 'linear' */
-  ramp?: 'linear' | 'exponential';
+  ramp?: 'linear' | 'exponential' | undefined;
   /** How long that takes at least, ms, ≥ 0. @default 10_000 */
-  rampMs?: number;
+  rampMs?: number | undefined;
   /** When more than this share of the instances has less than half its weight, all get their full weight, 0 to 1;
    * 1 = only when all are masked. @default 0.5 */
-  panicRatio?: number;
+  panicRatio?: number | undefined;
   /** Whether an instance that is added later begins at the bottom of the ramp. @default false */
-  slowStart?: boolean;
+  slowStart?: boolean | undefined;
   /**
    * How long a call whose work goes on after its answer counts as in flight, ms, ≥ 0; `Infinity` = until it ends.
    * @default 30_000
    */
-  abandonedMs?: number;
+  abandonedMs?: number | undefined;
 }
 
 /** What its `update` can change. */

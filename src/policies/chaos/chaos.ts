@@ -31,11 +31,11 @@ export interface ChaosOptions extends CommonOptions {
    * that throws counts as one that says no. An object holds only for calls that are measured: without
    * {@link Chaos.steadyState} in a pipeline nothing starts. @default {}
    */
-  steadyState?: SteadyState | (() => boolean);
+  steadyState?: SteadyState | (() => boolean) | undefined;
   /** How often it is checked whether the experiment may go on, ms; > 0. @default 1_000 */
-  checkMs?: number;
+  checkMs?: number | undefined;
   /** The experiment ends after so long, ms; > 0. @default 60_000 */
-  durationMs?: number;
+  durationMs?: number | undefined;
 }
 
 /** Why an experiment is not running. */

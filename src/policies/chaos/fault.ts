@@ -7,13 +7,13 @@ export interface FaultConditions {
   /** Share of the calls that it meets, 0 to 1. */
   ratio: number;
   /** Only calls with one of these keys. @default all */
-  keys?: readonly string[];
+  keys?: readonly string[] | undefined;
   /** Not before, ms since the start of the experiment; ≥ 0. @default 0 */
-  fromMs?: number;
+  fromMs?: number | undefined;
   /** Not from then on, ms since the start; > fromMs. @default Infinity */
-  untilMs?: number;
+  untilMs?: number | undefined;
   /** The schedule begins anew after so long, ms; ≥ untilMs. @default never */
-  everyMs?: number;
+  everyMs?: number | undefined;
 }
 
 /** A fault, and the calls that it meets. */
@@ -27,7 +27,7 @@ export type Fault = FaultConditions &
     | {
         kind: 'error';
         /** Makes what is thrown in place of the call. @default an InjectedError */
-        error?: () => unknown;
+        error?: (() => unknown) | undefined;
       }
     | {
         /** No answer until the caller gives up, or the experiment ends: then the call goes on. */
@@ -37,7 +37,7 @@ export type Fault = FaultConditions &
         /** The call is made and broken off: its signal aborts, and an InjectedError is thrown. */
         kind: 'abort';
         /** After so long, ms; ≥ 0. @default 0 */
-        afterMs?: number;
+        afterMs?: number | undefined;
       }
   );
 

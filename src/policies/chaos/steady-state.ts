@@ -3,21 +3,21 @@ import { callNext } from '../../core/call/promises.js';
 import { isRejected } from '../../core/errors.js';
 import { RollingWindow } from '../../core/numbers/rolling-window.js';
 import { OptionReader } from '../../core/options/validate.js';
-import { judge } from '../../core/verdict.js';
 import type { Classify, Next, Policy } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
 import { timerAt } from '../../core/time/timers.js';
+import { judge } from '../../core/verdict.js';
 
 /** What has to hold, as seen by the callers: the experiment stops as soon as it does not. */
 export interface SteadyState {
   /** The least share of good answers, 0 to 1. @default 0.95 */
-  minGoodRatio?: number;
+  minGoodRatio?: number | undefined;
   /** An answer later than this is no good one, ms; > 0. @default 10_000 */
-  maxMs?: number;
+  maxMs?: number | undefined;
   /** How far back answers count, ms; > 0. @default 10_000 */
-  windowMs?: number;
+  windowMs?: number | undefined;
   /** Fewer answers than this prove nothing; whole, ≥ 1. @default 20 */
-  minRequests?: number;
+  minRequests?: number | undefined;
 }
 
 const GOOD = 0;

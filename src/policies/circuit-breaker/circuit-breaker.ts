@@ -18,16 +18,16 @@ import { Throttle } from './throttle.js';
 /** Options of {@link circuitBreaker}. */
 export interface CircuitBreakerOptions extends GateOptions {
   /** How many calls the callee may get for each that it takes, ≥ 1. Smaller refuses more. @default 2 */
-  k?: number;
+  k?: number | undefined;
   /** How far back counts, ms, > 0; longer than nearly all calls last. @default 10_000 */
-  windowMs?: number;
+  windowMs?: number | undefined;
   /** In how many steps the window moves on, 1 to 10,000. @default 40 */
-  buckets?: number;
+  buckets?: number | undefined;
   /** Fewer calls than this in the window refuse nothing, ≥ 0. @default 10 */
-  minRequests?: number;
+  minRequests?: number | undefined;
   /** `fast` re-opens the way within about a second of the callee's recovery; `sre` is the bare formula, which takes up
    * to several windows. @default 'fast' */
-  recovery?: 'fast' | 'sre';
+  recovery?: 'fast' | 'sre' | undefined;
 }
 
 /** What {@link CircuitBreaker.update} can change. */

@@ -11,6 +11,7 @@ import type { Context } from '../../core/call/context.js';
 import { notify } from '../../core/events.js';
 import { GateBase, readMode } from '../../core/gates/gate-base.js';
 import { COUNTED, UNCOUNTED } from '../../core/gates/ledger.js';
+import type { Complete } from '../../core/options/common.js';
 import { rankOf, readTierRatios, type TierRatios } from '../../core/options/tier-ratios.js';
 import { OptionReader } from '../../core/options/validate.js';
 import { permitsFrom } from '../../core/pipeline/work-permits.js';
@@ -25,37 +26,37 @@ import { type QueueableGate, QueuedGate } from './queued-limiter.js';
 export interface ConcurrencyLimiterOptions extends GateOptions {
   /** How long what was learnt holds in silence; a cohort of calls is measured for a tenth of it at most, ms; > 0.
    * @default 10_000 */
-  windowMs?: number;
+  windowMs?: number | undefined;
   /** A cohort is measured for `windowMs / buckets` at least, 1 to 10,000. @default 100 */
-  buckets?: number;
+  buckets?: number | undefined;
   /** How loaded the callee is, 0 to 1; asked when a call meets the limit. `() => 1` limits always, which is what a client
    * wants. @default processLoad() */
-  load?: () => number;
+  load?: (() => number) | undefined;
   /** From this load on the limit holds, 0 to 1. @default 0.8 */
-  loadThreshold?: number;
+  loadThreshold?: number | undefined;
   /** … and for so long after, ms; ≥ 0. @default 1_000 */
-  coolDownMs?: number;
+  coolDownMs?: number | undefined;
   /** The least limit, whole, ≥ 1. For a moment now and then it is down to half of it. @default 2 */
-  minLimit?: number;
+  minLimit?: number | undefined;
   /** The greatest limit, ≥ minLimit; it holds before there are data, too. @default Infinity */
-  maxLimit?: number;
+  maxLimit?: number | undefined;
   /** Share over the callee's capacity that is let in, to find out whether there is more, 0.01 to 1. @default 0.1 */
-  headroomRatio?: number;
+  headroomRatio?: number | undefined;
   /** Share under it to which the limit drops for a moment now and then, to find out how fast the callee is without a
    * queue, 0.05 to 0.5. @default 0.15 */
-  drainRatio?: number;
+  drainRatio?: number | undefined;
   /** How exactly a cohort should know its mean response time, if there are calls enough: larger follows sooner and is
    * less steady, 0.01 to 1. @default 0.05 */
-  precisionRatio?: number;
+  precisionRatio?: number | undefined;
   /** The share of the limit that calls of tier 1, 2, 3 and 4 may fill: 1 for tier 1, then each > 0 and none larger than
    * the one before it. When there is room for some, tier 1 goes first and tier 4 is refused first. Without it tiers are not looked at.
    * @default none */
-  tierRatios?: readonly [number, number, number, number];
+  tierRatios?: readonly [number, number, number, number] | undefined;
   /** How long after its answer a call keeps its permit while its work goes on, ms, ≥ 0; Infinity = until the work ends, 0 =
    * not at all. Then the permit is written off, and the observer hears of it. @default 30_000 */
-  abandonedMs?: number;
+  abandonedMs?: number | undefined;
   /** Lets calls wait a moment where they would be refused. @default none */
-  queue?: QueueOptions;
+  queue?: QueueOptions | undefined;
 }
 
 /** What {@link ConcurrencyLimiter.update} can change. */
@@ -300,7 +301,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
 class QueuedLimiter extends QueuedGate implements QueuedConcurrencyLimiter {
   readonly #limiter: LittleLimiter;
 
-  constructor(limiter: LittleLimiter, queue: Required<QueueOptions>) {
+  constructor(limiter: LittleLimiter, queue: Complete<QueueOptions>) {
     super(limiter, queue);
     this.#limiter = limiter;
   }

@@ -6,6 +6,7 @@
  * Sampled when read, never by a timer.
  */
 
+import type { Complete } from '../../core/options/common.js';
 import { OptionReader } from '../../core/options/validate.js';
 import { type Clock, systemClock } from '../../core/time/clock.js';
 import { cpuQuota, type ReadText } from './cpu-quota.js';
@@ -13,23 +14,23 @@ import { cpuQuota, type ReadText } from './cpu-quota.js';
 /** Where the figures come from; each gives undefined where the host has no such thing. */
 export interface LoadSources {
   /** Time the event loop was active and idle until now, ms. */
-  eventLoop?: () => { active: number; idle: number } | undefined;
+  eventLoop?: (() => { active: number; idle: number } | undefined) | undefined;
   /** CPU time that the process has used until now, ms. */
-  cpuMs?: () => number | undefined;
+  cpuMs?: (() => number | undefined) | undefined;
   /** How many cores the process may use, fractions kept. */
-  cores?: () => number | undefined;
+  cores?: (() => number | undefined) | undefined;
 }
 
 /** Options of {@link processLoad}. */
 export interface ProcessLoadOptions {
   /** @default systemClock */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** Reads closer together than this give the same figure, ms; > 0. @default 250 */
-  sampleMs?: number;
+  sampleMs?: number | undefined;
   /** Time constant of the average, ms; 0 = none. @default 1_000 */
-  smoothingMs?: number;
+  smoothingMs?: number | undefined;
   /** Figures from elsewhere. @default the host's */
-  sources?: LoadSources;
+  sources?: LoadSources | undefined;
 }
 
 /** How often a quota is read anew: containers are resized while they run. */
@@ -63,7 +64,7 @@ const readText: ReadText = (path) => {
   return text;
 };
 
-const HOST_SOURCES: Required<LoadSources> = {
+const HOST_SOURCES: Complete<LoadSources> = {
   eventLoop: () => host.performance?.eventLoopUtilization?.(),
   cpuMs: () => {
     const usage = host.process?.cpuUsage?.();
@@ -84,7 +85,7 @@ class ProcessLoad {
   readonly #clock: Clock;
   readonly #sampleMs: number;
   readonly #smoothingMs: number;
-  readonly #sources: Required<LoadSources>;
+  readonly #sources: Complete<LoadSources>;
   #load = 0;
   #sampledAt = NaN;
   #eventLoop = UNTOLD;
@@ -98,7 +99,12 @@ class ProcessLoad {
     this.#clock = read.object('clock', systemClock, ['now', 'setTimer', 'clearTimer']);
     this.#sampleMs = read.number('sampleMs', 250, { above: 0 });
     this.#smoothingMs = read.number('smoothingMs', 1_000, { min: 0 });
-    this.#sources = { ...HOST_SOURCES, ...read.object('sources', {}, []) };
+    const { eventLoop, cpuMs, cores } = read.object<LoadSources>('sources', {}, []);
+    this.#sources = {
+      eventLoop: eventLoop ?? HOST_SOURCES.eventLoop,
+      cpuMs: cpuMs ?? HOST_SOURCES.cpuMs,
+      cores: cores ?? HOST_SOURCES.cores,
+    };
     read.done();
     this.#take(this.#clock.now());
   }

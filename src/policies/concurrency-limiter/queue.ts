@@ -6,6 +6,7 @@
 
 import type { Abortable } from '../../core/call/abort.js';
 import { abortableOf, type Context, derivedAt } from '../../core/call/context.js';
+import type { Complete } from '../../core/options/common.js';
 import { OptionReader } from '../../core/options/validate.js';
 import { type Clock, isSystemClock, mayKeepAlive, type TimerHandle } from '../../core/time/clock.js';
 import { hostTimers, type TimerNode, timerAt } from '../../core/time/timers.js';
@@ -17,13 +18,13 @@ export interface QueueOptions {
   /** How long a call may wait while the queue does not stand, ms; > 0, ≤ 2^31 − 1. */
   maxWaitMs: number;
   /** … and while it does, ms; > 0, ≤ maxWaitMs. @default maxWaitMs / 20 */
-  targetWaitMs?: number;
+  targetWaitMs?: number | undefined;
   /** `adaptive-lifo` lets in the newest first while the queue stands: its caller is the likeliest to be there still.
    * @default 'fifo' */
-  order?: 'fifo' | 'adaptive-lifo';
+  order?: 'fifo' | 'adaptive-lifo' | undefined;
 }
 
-export function readQueueOptions(options: unknown): Required<QueueOptions> {
+export function readQueueOptions(options: unknown): Complete<QueueOptions> {
   const read = new OptionReader('concurrencyLimiter.queue', options);
   const maxSize = read.number('maxSize', undefined, { min: 1, integer: true });
   const maxWaitMs = read.number('maxWaitMs', undefined, { above: 0, max: 2 ** 31 - 1 });
@@ -79,7 +80,7 @@ class Waiter implements TimerNode {
 
 /** The calls that wait before an {@link Entrance}. */
 export class WaitQueue {
-  readonly #options: Required<QueueOptions>;
+  readonly #options: Complete<QueueOptions>;
   readonly #clock: Clock;
   readonly #entrance: Entrance;
   readonly #isSystem: boolean;
@@ -89,7 +90,7 @@ export class WaitQueue {
   /** When it was last empty. */
   #emptyAt = NaN;
 
-  constructor(options: Required<QueueOptions>, clock: Clock, entrance: Entrance) {
+  constructor(options: Complete<QueueOptions>, clock: Clock, entrance: Entrance) {
     this.#options = options;
     this.#clock = clock;
     this.#isSystem = isSystemClock(clock);

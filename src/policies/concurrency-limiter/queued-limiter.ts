@@ -1,6 +1,7 @@
 import { type Context, noteRefusal } from '../../core/call/context.js';
 import { rejectSoon } from '../../core/call/promises.js';
 import { RejectedError } from '../../core/errors.js';
+import type { Complete } from '../../core/options/common.js';
 import { GateStep } from '../../core/pipeline/gate-step.js';
 import type { Gate, Next } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
@@ -30,7 +31,7 @@ export class QueuedGate {
   readonly #step: GateStep;
   readonly #queue: WaitQueue;
 
-  constructor(gate: QueueableGate, options: Required<QueueOptions>) {
+  constructor(gate: QueueableGate, options: Complete<QueueOptions>) {
     this.name = gate.name;
     this.clock = gate.clock;
     this.#gate = gate;

@@ -22,16 +22,16 @@ import { ServiceTimes } from './service-times.js';
 /** Options of {@link deadline}. */
 export interface DeadlineOptions extends GateOptions {
   /** The time from `receivedAt` to the answer for calls without a deadline of their own, ms, > 0. @default Infinity */
-  budgetMs?: number;
+  budgetMs?: number | undefined;
   /**
    * How old a call may be when its answer is ready, whatever its deadline, ms, > 0: the timeout of the clients, less
    * the way to them. @default Infinity
    */
-  maxAgeMs?: number;
+  maxAgeMs?: number | undefined;
   /**
    * The time to leave for the work, ms, ≥ 0, less than `budgetMs` and `maxAgeMs`; 'auto' = as measured. @default 'auto'
    */
-  marginMs?: number | 'auto';
+  marginMs?: number | 'auto' | undefined;
 }
 
 /** What {@link DeadlineGate.update} can change. */

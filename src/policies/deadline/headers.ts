@@ -65,7 +65,7 @@ export interface DeadlineFromOptions {
   /** When the request reached this process, clock ms. */
   receivedAt: number;
   /** What a request gets that names no time, ms, > 0. @default Infinity */
-  budgetMs?: number;
+  budgetMs?: number | undefined;
 }
 
 /**

@@ -13,12 +13,12 @@ import type { Context } from '../../core/call/context.js';
 import { TimeoutError } from '../../core/errors.js';
 import { notify, type Observer } from '../../core/events.js';
 import { Ema } from '../../core/numbers/ema.js';
-import { readCommon } from '../../core/options/common.js';
+import { type Changes, type Complete, readCommon } from '../../core/options/common.js';
 import { checkNumber, OptionReader } from '../../core/options/validate.js';
-import { judge } from '../../core/verdict.js';
 import { TimeLimit } from '../../core/pipeline/time-limit.js';
 import type { Classify, CommonOptions, Policy } from '../../core/policy.js';
 import type { Clock } from '../../core/time/clock.js';
+import { judge } from '../../core/verdict.js';
 
 /** Options of {@link dynamicTimeout}. */
 export interface DynamicTimeoutOptions extends CommonOptions {
@@ -27,15 +27,15 @@ export interface DynamicTimeoutOptions extends CommonOptions {
   /** The longest time limit, given while the callee is fast, ms; ≥ limitMs, ≤ 2^31 − 1. */
   maxMs: number;
   /** Up to this average the time limit stays at `maxMs`, ms; ≥ 0. @default 0 */
-  averageMs?: number;
+  averageMs?: number | undefined;
   /** How many calls the average looks back on, ≥ 1. @default 80 */
-  samples?: number;
+  samples?: number | undefined;
   /** The average to start from, ms, or the first response time. From 0, the first calls get `maxMs`. @default 0 */
-  seedMs?: number | 'first';
+  seedMs?: number | 'first' | undefined;
 }
 
 /** What {@link DynamicTimeout.update} can change. */
-export type DynamicTimeoutUpdate = Pick<DynamicTimeoutOptions, 'limitMs' | 'maxMs' | 'averageMs'>;
+export type DynamicTimeoutUpdate = Changes<Pick<DynamicTimeoutOptions, 'limitMs' | 'maxMs' | 'averageMs'>>;
 
 /** Plain data on a dynamic timeout. */
 export interface DynamicTimeoutSnapshot {
@@ -55,14 +55,14 @@ export interface DynamicTimeout extends Policy {
    */
   record(elapsedMs: number): void;
   /** Changes settings at once and keeps the average; all or nothing. */
-  update(options: Partial<DynamicTimeoutUpdate>): void;
+  update(options: DynamicTimeoutUpdate): void;
   snapshot(): DynamicTimeoutSnapshot;
 }
 
 /** What hosts can wait for at most. */
 const LONGEST_MS = 2 ** 31 - 1;
 
-type Limits = Required<DynamicTimeoutUpdate>;
+type Limits = Complete<DynamicTimeoutUpdate>;
 
 function readLimits(read: OptionReader): Limits {
   const limitMs = read.number('limitMs', undefined, { above: 0, max: LONGEST_MS });
@@ -125,7 +125,7 @@ class EmaTimeout extends TimeLimit implements DynamicTimeout {
     this.#ema.record(checkNumber(`${this.name}.record`, 'elapsedMs', elapsedMs, { min: 0 }));
   }
 
-  update(options: Partial<DynamicTimeoutUpdate>): void {
+  update(options: DynamicTimeoutUpdate): void {
     const read = new OptionReader(`${this.name}.update`, options, this.#limits);
     const limits = readLimits(read);
     read.done();

@@ -32,19 +32,19 @@ export interface FailoverOptions<C extends Context, R> extends CommonOptions {
    * The budget that has to allow each call to remote; several must all have room. `[]` = no limit.
    * @default retryWindow()
    */
-  budget?: RetryBudget | readonly RetryBudget[];
+  budget?: RetryBudget | readonly RetryBudget[] | undefined;
   /** The name of `budget` in 0.1.0; not together with it. @default none */
-  window?: RetryBudget | readonly RetryBudget[];
+  window?: RetryBudget | readonly RetryBudget[] | undefined;
   /** How long all calls are refused once a call has timed out at both sites, ms, ≥ 0; 0 = never. @default 5_000 */
-  freezeMs?: number;
+  freezeMs?: number | undefined;
   /** How many calls in a row must have timed out at both sites for that; a whole number ≥ 1. @default 1 */
-  freezeAfter?: number;
+  freezeAfter?: number | undefined;
   /**
    * Whether to call remote, given what local gave (an error or a value) and local's context. Not asked after the
    * caller's abort.
    * @default what classify takes for no success, and refusals
    */
-  failoverOn?: (outcome: Outcome, ctx: C) => boolean;
+  failoverOn?: ((outcome: Outcome, ctx: C) => boolean) | undefined;
 }
 
 /** What {@link Failover.update} can change. */

@@ -11,7 +11,7 @@ export type FallbackFunction<C extends Context = Context> = (error: unknown, ctx
 /** Options of {@link fallback}. */
 export interface FallbackOptions<C extends Context = Context> extends Pick<CommonOptions, 'name' | 'observer'> {
   /** Which errors are answered for. Not asked once the call is aborted. @default all */
-  fallbackOn?: (error: unknown, ctx: C) => boolean;
+  fallbackOn?: ((error: unknown, ctx: C) => boolean) | undefined;
 }
 
 /** Plain data on a fallback. */

@@ -4,7 +4,7 @@
  * Source: Dean and Barroso, The Tail at Scale, CACM 2013.
  */
 
-import { abortableOf, type Context } from '../../core/call/context.js';
+import { abortableOf, type Context, wasSent } from '../../core/call/context.js';
 import { rejectSoon } from '../../core/call/promises.js';
 import { notify, type Observer } from '../../core/events.js';
 import { readCommon } from '../../core/options/common.js';
@@ -23,17 +23,17 @@ export interface HedgeOptions extends CommonOptions {
    * How long the first attempt is waited for before the second starts, ms, ≥ 0; Infinity = there is no second.
    * @default none
    */
-  afterMs?: number;
+  afterMs?: number | undefined;
   /**
    * The share of calls that is waited for, > 0, ≤ 0.999: with 0.95, the slowest 5 % of calls get a second attempt.
    * @default none
    */
-  percentile?: number;
+  percentile?: number | undefined;
   /**
    * The budget that has to allow each second attempt; several must all have room.
    * @default ratioBudget({ ratio: 0.1, minRetriesPerSecond: 1 })
    */
-  budget?: RetryBudget | readonly RetryBudget[];
+  budget?: RetryBudget | readonly RetryBudget[] | undefined;
 }
 
 /** What {@link Hedge.update} can change: one of them, in place of the one that was given. */
@@ -127,7 +127,7 @@ class HedgePolicy implements Hedge, Hedging {
   }
 
   mayHedge(at: number, afterMs: number): boolean {
-    if (!this.#budget.tryRetry()) {
+    if (!this.#budget.tryRetry(at)) {
       this.#counts.refused++;
       return false;
     }
@@ -151,9 +151,14 @@ class HedgePolicy implements Hedge, Hedging {
     this.#record(ctx, this.#times?.quantile(this.#settings.percentile) ?? 0);
   }
 
-  hedgeEnded(verdict: Verdict | undefined, isAnswer: boolean): void {
+  hedgeEnded(verdict: Verdict | undefined, isAnswer: boolean, ctx: Context): void {
     if (isAnswer) this.#counts.won++;
-    this.#budget.onRetryDone(verdict === undefined || verdict === 'ignored' ? undefined : verdict === 'success');
+    const ok = verdict === undefined || verdict === 'ignored' ? undefined : verdict === 'success';
+    this.#budget.onRetryDone(ok, ctx.startedAt, wasSent(ctx));
+  }
+
+  ended(ctx: Context): void {
+    if (!wasSent(ctx)) this.#budget.onUnsent?.(ctx.startedAt);
   }
 
   update(options: HedgeUpdate): void {

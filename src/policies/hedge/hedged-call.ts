@@ -17,7 +17,9 @@ export interface Hedging {
   /** The first attempt was aborted before it had ended. */
   firstGivenUp(ctx: Context): void;
   /** Once for each `true` of `mayHedge`; undefined = it was aborted, or never started. */
-  hedgeEnded(verdict: Verdict | undefined, isAnswer: boolean): void;
+  hedgeEnded(verdict: Verdict | undefined, isAnswer: boolean, ctx: Context): void;
+  /** The call has ended, with all its attempts. */
+  ended(ctx: Context): void;
 }
 
 /**
@@ -91,6 +93,7 @@ export class HedgedCall {
     const afterMs = this.#owner.begin(startedAt);
     // The budget may have aborted it.
     if (outer?.aborted) {
+      this.#owner.ended(this.#ctx);
       this.#reject(outer.reason);
       return;
     }
@@ -117,7 +120,7 @@ export class HedgedCall {
       if (!this.#owner.mayHedge(startedAt, afterMs)) return;
       // The budget or the observer may have aborted the call.
       if (this.#pending) this.#second = second;
-      else this.#owner.hedgeEnded(undefined, false);
+      else this.#owner.hedgeEnded(undefined, false, second.ctx as Context);
     } catch (error) {
       this.#stop(error);
     }
@@ -138,7 +141,7 @@ export class HedgedCall {
       attempt.result = { ok, value };
       const isAnswer = verdict === 'success' || (ok && verdict === 'ignored');
       if (isFirst) this.#owner.firstEnded(verdict, ctx);
-      else this.#owner.hedgeEnded(verdict, isAnswer);
+      else this.#owner.hedgeEnded(verdict, isAnswer, ctx);
       if (isAnswer) this.#endAs(attempt);
       else if (other === undefined || other.result !== undefined) this.#endAs(this.#failed());
     } catch (error) {
@@ -191,7 +194,10 @@ export class HedgedCall {
     const second = this.#second;
     try {
       if (first.result === undefined) this.#owner.firstGivenUp(first.ctx as Context);
-      if (second !== undefined && second.result === undefined) this.#owner.hedgeEnded(undefined, false);
+      if (second !== undefined && second.result === undefined) {
+        this.#owner.hedgeEnded(undefined, false, second.ctx as Context);
+      }
+      this.#owner.ended(this.#ctx);
       if (ok) this.#resolve(value);
       else this.#reject(value);
     } catch (error) {

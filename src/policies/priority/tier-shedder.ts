@@ -23,15 +23,15 @@ export interface TierShedderOptions extends GateOptions {
    * Asked 100 times a window, on a call's path: keep it short. */
   load: () => number;
   /** From this load on calls are shed, > 0 and < 1. @default 0.8 */
-  loadThreshold?: number;
+  loadThreshold?: number | undefined;
   /** How far back what was offered and served counts, ms, > 0; longer than most calls last. @default 2_000 */
-  windowMs?: number;
+  windowMs?: number | undefined;
   /**
    * Whole hours since 1970, by which users change places. With a clock of one's own its hours, so that what runs in
    * virtual time comes out the same at any time of day.
    * @default the host's time of day
    */
-  hour?: () => number;
+  hour?: (() => number) | undefined;
 }
 
 /** What {@link TierShedder.update} can change. */

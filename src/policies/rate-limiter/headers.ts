@@ -4,17 +4,17 @@ import type { RateLimiterSnapshot } from './rate-limit-gate.js';
 /** Options of {@link rateLimitHeaders}. */
 export interface RateLimitHeadersOptions {
   /** What the policy is called: printable ASCII. @default 'default' */
-  name?: string;
+  name?: string | undefined;
   /** Of the refusal that is answered: `rejection.retryAfterMs`, ms. */
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
 }
 
-/** Response headers by name. */
-export interface RateLimitHeaders {
+/** Response headers by name. No interface: a type with an index signature takes this one. */
+export type RateLimitHeaders = {
   'RateLimit-Policy': string;
   RateLimit: string;
   'Retry-After'?: string;
-}
+};
 
 /** What a structured field's Integer can be at most. */
 const MOST = 999_999_999_999_999;

@@ -7,12 +7,12 @@ import { LimitGate, type LimitOptions, type LimitUpdate, type RateLimiterSnapsho
 /** Options of {@link keyedRateLimiter}. */
 export interface KeyedRateLimiterOptions extends LimitOptions {
   /** How many keys are counted at once, 1 to 10,000,000; takes 38.5 bytes each from the start. @default 100_000 */
-  maxKeys?: number;
+  maxKeys?: number | undefined;
   /**
    * Up to twice the `limit` in the worst window. For `log` or `buckets`: `keyed(() => rateLimiter(…))`.
    * @default 'counter'
    */
-  algorithm?: 'counter';
+  algorithm?: 'counter' | undefined;
 }
 
 /** What {@link KeyedRateLimiter.update} can change. */

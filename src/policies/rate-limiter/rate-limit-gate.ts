@@ -1,6 +1,7 @@
 import { type Context, wasSent } from '../../core/call/context.js';
 import { GateBase, readMode } from '../../core/gates/gate-base.js';
 import { COUNTED, UNCOUNTED } from '../../core/gates/ledger.js';
+import type { Changes } from '../../core/options/common.js';
 import { rankOf, readTierRatios, type TierRatios } from '../../core/options/tier-ratios.js';
 import { checkNumber, OptionReader } from '../../core/options/validate.js';
 import type { GateOptions, Mode, ReleaseDetails, Verdict } from '../../core/policy.js';
@@ -17,11 +18,11 @@ export interface LimitOptions extends GateOptions {
    * the one before it; rounded to whole permits, one at least. When there is room for some, tier 1 goes first and tier
    * 4 is refused first. Without it tiers are not looked at. @default none
    */
-  tierRatios?: readonly [number, number, number, number];
+  tierRatios?: readonly [number, number, number, number] | undefined;
 }
 
 /** What their `update` can change. */
-export type LimitUpdate = Partial<Pick<LimitOptions, 'limit' | 'mode'>>;
+export type LimitUpdate = Changes<Pick<LimitOptions, 'limit' | 'mode'>>;
 
 /** Plain data on one limit. */
 export interface RateLimiterSnapshot extends Reading {

@@ -22,9 +22,9 @@ export interface RateLimiterOptions extends LimitOptions {
    * `log`: exact, 16 bytes an admission in the window. `buckets`: never more than `limit` in any window, 16 bytes a
    * bucket. `counter`: up to twice the `limit` in the worst window, 32 bytes. @default 'buckets'
    */
-  algorithm?: 'log' | 'buckets' | 'counter';
+  algorithm?: 'log' | 'buckets' | 'counter' | undefined;
   /** How many buckets `windowMs` holds, 1 to 10,000: at least B / (B + 1) of the limit goes through. @default 50 */
-  buckets?: number;
+  buckets?: number | undefined;
 }
 
 /** What {@link RateLimiter.update} can change. */

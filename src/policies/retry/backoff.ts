@@ -17,21 +17,21 @@ export type Backoff = (retry: number, previousMs: number, random: Random) => num
 /** Options of {@link exponentialBackoff}. */
 export interface ExponentialBackoffOptions {
   /** Longest wait before the first retry, ms; ≥ 0. @default 100 */
-  baseMs?: number;
+  baseMs?: number | undefined;
   /** Longest wait before any, ms; ≥ baseMs. @default 10_000 */
-  maxMs?: number;
+  maxMs?: number | undefined;
   /** By what the longest wait grows from one retry to the next; ≥ 1. @default 2 */
-  factor?: number;
+  factor?: number | undefined;
   /** `full`: a random wait up to the longest; `none`: the longest itself. @default 'full' */
-  jitter?: 'full' | 'none';
+  jitter?: 'full' | 'none' | undefined;
 }
 
 /** Options of {@link decorrelatedBackoff}. */
 export interface DecorrelatedBackoffOptions {
   /** Shortest wait, ms; ≥ 0. @default 100 */
-  baseMs?: number;
+  baseMs?: number | undefined;
   /** Longest wait, ms; ≥ baseMs. @default 10_000 */
-  maxMs?: number;
+  maxMs?: number | undefined;
 }
 
 function readRange(read: OptionReader): { baseMs: number; maxMs: number } {

@@ -4,12 +4,12 @@
  * of three layers are 27 calls for one.
  */
 import type { Abortable } from '../../core/call/abort.js';
-import { abortableOf, type Context, derive } from '../../core/call/context.js';
+import { abortableOf, type Context, derive, wasSent } from '../../core/call/context.js';
 import { callNext, whenSettled } from '../../core/call/promises.js';
 import { isRejected, type Reason } from '../../core/errors.js';
 import { notify, type Observer } from '../../core/events.js';
 import type { Random } from '../../core/numbers/random.js';
-import { readCommon } from '../../core/options/common.js';
+import { type Complete, readCommon } from '../../core/options/common.js';
 import { checkNumber, OptionReader } from '../../core/options/validate.js';
 import { OutcomeHook } from '../../core/pipeline/outcome-hook.js';
 import type { Classify, CommonOptions, Next, Policy, Verdict } from '../../core/policy.js';
@@ -24,34 +24,34 @@ import { retryAfterOf } from './retry-after.js';
 /** Options of {@link retry}. */
 export interface RetryOptions extends CommonOptions {
   /** Tries after the first; a whole number ≥ 0. @default 1 */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /**
    * The budget that has to allow each retry; several must all have room. `[]` = no limit, and an outage is multiplied.
    * @default ratioBudget()
    */
-  budget?: RetryBudget | readonly RetryBudget[];
+  budget?: RetryBudget | readonly RetryBudget[] | undefined;
   /** The name of `budget` in 0.1.0; not together with it. @default none */
-  window?: RetryBudget | readonly RetryBudget[];
+  window?: RetryBudget | readonly RetryBudget[] | undefined;
   /** The wait before a retry. @default exponentialBackoff() */
-  backoff?: Backoff;
+  backoff?: Backoff | undefined;
   /**
    * Longest wait before a retry, ms; ≥ 0. A longer `backoff` is cut to it. Where the downstream asks for a longer wait,
    * the call is given up at once.
    * @default 30_000
    */
-  maxDelayMs?: number;
+  maxDelayMs?: number | undefined;
   /**
    * Whether what a try threw may be tried again; `ctx` is that of the try, with its `attempt`. Not asked after the
    * caller's abort, nor where `classify` says `success`, or `ignored` of what is no refusal.
    * @default defaultRetryOn
    */
-  retryOn?: (error: unknown, ctx: Context) => boolean;
+  retryOn?: ((error: unknown, ctx: Context) => boolean) | undefined;
   /**
    * The wait that an error, or an answer that `classify` takes for a failure, asks for, ms; undefined = none,
    * `Infinity` = never try again.
    * @default retryAfterOf
    */
-  retryAfter?: (result: unknown) => number | undefined;
+  retryAfter?: ((result: unknown) => number | undefined) | undefined;
 }
 
 /** What {@link Retry.update} can change. */
@@ -68,7 +68,7 @@ export interface RetrySnapshot {
 /** A {@link retry}. */
 export interface Retry extends Policy {
   /** Changes settings at once, also for calls under way; all or nothing. */
-  update(options: Partial<RetryUpdate>): void;
+  update(options: RetryUpdate): void;
   snapshot(): RetrySnapshot;
 }
 
@@ -94,7 +94,7 @@ function sleep(clock: Clock, ms: number, abortable: Abortable | undefined): Prom
   });
 }
 
-type Limits = Required<RetryUpdate>;
+type Limits = Complete<RetryUpdate>;
 
 const readLimits = (read: OptionReader): Limits => ({
   maxRetries: read.number('maxRetries', 1, { min: 0, integer: true }),
@@ -157,6 +157,7 @@ class BudgetedRetry extends OutcomeHook implements Retry {
   }
 
   fail(error: unknown, ctx: Context, next: Next<Context, unknown>): unknown {
+    if (!wasSent(ctx)) this.#budget.onUnsent?.(ctx.startedAt);
     return this.#firstDone(ctx, next, false, error);
   }
 
@@ -236,23 +237,25 @@ class BudgetedRetry extends OutcomeHook implements Retry {
     allowedAt: number,
   ): Promise<AttemptResult | undefined> {
     let good: boolean | undefined;
+    let again: Context | undefined;
     try {
       const abortable = abortableOf(ctx);
       // Also where there is nothing to wait for: the budget or the observer may have aborted the call by now.
       if (waitMs > 0 || abortable?.aborted) await sleep(this.clock, waitMs, abortable);
       const startedAt = this.clock.now();
       if (!(startedAt < ctx.deadline)) return undefined;
-      const again = derive<Context>(ctx, { attempt, startedAt });
+      const tried = derive<Context>(ctx, { attempt, startedAt });
+      again = tried;
       this.#retries++;
       const ended = await whenSettled(
-        callNext(again, next),
-        (result) => this.#ended(again, true, result),
-        (error: unknown) => this.#ended(again, false, error),
+        callNext(tried, next),
+        (result) => this.#ended(tried, true, result),
+        (error: unknown) => this.#ended(tried, false, error),
       );
       if (ended.verdict !== 'ignored') good = ended.verdict === 'success';
       return ended;
     } finally {
-      this.#budget.onRetryDone(good, allowedAt);
+      this.#budget.onRetryDone(good, allowedAt, wasSent(again));
     }
   }
 
@@ -260,7 +263,7 @@ class BudgetedRetry extends OutcomeHook implements Retry {
     return { ctx, ok, result, verdict: judge(this.#classify, ok, result, ctx) };
   }
 
-  update(options: Partial<RetryUpdate>): void {
+  update(options: RetryUpdate): void {
     const read = new OptionReader(`${this.name}.update`, options, this.#limits);
     const limits = readLimits(read);
     read.done();

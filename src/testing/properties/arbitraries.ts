@@ -1,5 +1,6 @@
 import type * as FastCheck from 'fast-check';
 import type { Tier } from '../../core/call/context.js';
+import type { Complete } from '../../core/options/common.js';
 import { checkNumber, hasMethods, invalid, OptionReader } from '../../core/options/validate.js';
 import type { BurstLoad, OpenLoad } from '../simulator/scenario/scenario.js';
 
@@ -38,25 +39,25 @@ export interface ClockStep {
 /** Options of {@link outcomeStreams}. */
 export interface OutcomeStreamOptions {
   /** How many at most; whole, 1 to 1_000_000. @default 100 */
-  maxLength?: number;
+  maxLength?: number | undefined;
   /** Longest time to an answer, ms, ≥ 0; as all times here at most 1e12. @default 1_000 */
-  maxTookMs?: number;
+  maxTookMs?: number | undefined;
   /** Whether some never answer. @default true */
-  hangs?: boolean;
+  hangs?: boolean | undefined;
 }
 
 /** Options of {@link eventTraces}. */
 export interface EventTraceOptions extends OutcomeStreamOptions {
   /** Longest time between two calls, ms, ≥ 0. @default 1_000 */
-  maxGapMs?: number;
+  maxGapMs?: number | undefined;
   /** Times between two calls at which something may go wrong, ms: the length of a window, of a bucket. @default none */
-  gapsMs?: readonly number[];
+  gapsMs?: readonly number[] | undefined;
   /** What `ctx.key` may be, one at least. @default 'a', 'b', 'c' and none */
-  keys?: readonly (string | undefined)[];
+  keys?: readonly (string | undefined)[] | undefined;
   /** What `ctx.cost` may be, one at least, each ≥ 0. @default 1 */
-  costs?: readonly number[];
+  costs?: readonly number[] | undefined;
   /** Whether some callers give up. @default true */
-  aborts?: boolean;
+  aborts?: boolean | undefined;
 }
 
 /** Of eighths of a ms so many are whole numbers that can be told apart. */
@@ -80,7 +81,7 @@ export function readWith(fc: FastCheckModule, owner: string, options: unknown): 
   return new OptionReader(owner, options);
 }
 
-function readOutcomes(read: OptionReader): Required<OutcomeStreamOptions> {
+function readOutcomes(read: OptionReader): Complete<OutcomeStreamOptions> {
   return {
     maxLength: read.number('maxLength', 100, { min: 1, max: 1_000_000, integer: true }),
     maxTookMs: read.number('maxTookMs', 1_000, TIME),
@@ -89,7 +90,7 @@ function readOutcomes(read: OptionReader): Required<OutcomeStreamOptions> {
 }
 
 /** Options of {@link eventTraces}; `done()` is left to the caller. */
-export function readTrace(read: OptionReader): Required<EventTraceOptions> {
+export function readTrace(read: OptionReader): Complete<EventTraceOptions> {
   const { owner } = read;
   const given = <T>(option: string, allowed: string, byDefault: T[], check: (one: unknown, at: string) => T): T[] => {
     const list = read.array(option, allowed) ?? byDefault;
@@ -130,7 +131,7 @@ export function outcomeStreams(
 
 function outcomesOf(
   fc: FastCheckModule,
-  { maxLength, maxTookMs, hangs }: Required<OutcomeStreamOptions>,
+  { maxLength, maxTookMs, hangs }: Complete<OutcomeStreamOptions>,
 ): FastCheck.Arbitrary<CallOutcome[]> {
   const kinds: CallOutcome['kind'][] = hangs ? ['success', 'failure', 'hang'] : ['success', 'failure'];
   const run = fc.record({
@@ -156,7 +157,7 @@ export function eventTraces(fc: FastCheckModule, options: EventTraceOptions = {}
 }
 
 /** {@link eventTraces} of options that have been read. */
-export function tracesOf(fc: FastCheckModule, options: Required<EventTraceOptions>): FastCheck.Arbitrary<CallEvent[]> {
+export function tracesOf(fc: FastCheckModule, options: Complete<EventTraceOptions>): FastCheck.Arbitrary<CallEvent[]> {
   const { maxLength, maxTookMs, maxGapMs, gapsMs, keys, costs, aborts } = options;
   const never = fc.constant(undefined);
   const call = fc.record({

@@ -1,4 +1,5 @@
 import type * as FastCheck from 'fast-check';
+import type { Complete } from '../../core/options/common.js';
 import { invalid, OptionReader } from '../../core/options/validate.js';
 import {
   type CallEvent,
@@ -12,18 +13,18 @@ import {
   TIME,
   tracesOf,
 } from './arbitraries.js';
-import { type PipelineMaker, runTrace, type TraceRun } from './trace-run.js';
+import { type VirtualPipelineMaker, runTrace, type TraceRun } from './trace-run.js';
 
 /** Options of every ready-made property. */
 export interface PropertyOptions {
   /**
    * Made anew for each run. Give its policies the clock and the random source: with another clock the property fails.
    */
-  pipeline: PipelineMaker;
+  pipeline: VirtualPipelineMaker;
   /** What the calls are like. */
-  trace?: EventTraceOptions;
+  trace?: EventTraceOptions | undefined;
   /** How long to wait at the end for what is under way, ms, ≥ 0. @default 120_000 */
-  settleMs?: number;
+  settleMs?: number | undefined;
 }
 
 type Property<T> = FastCheck.IAsyncPropertyWithHooks<T>;
@@ -32,13 +33,13 @@ const SEEDS = { min: 0, max: 2 ** 31 };
 /** More calls than this a run are a mistake in the options, and would not fit into memory. */
 const MAX_CALLS = 1_000_000;
 
-function readRun(read: OptionReader): { make: PipelineMaker; settleMs: number } {
-  const make = read.fn<PipelineMaker>('pipeline');
+function readRun(read: OptionReader): { make: VirtualPipelineMaker; settleMs: number } {
+  const make = read.fn<VirtualPipelineMaker>('pipeline');
   if (make === undefined) invalid(read.owner, 'pipeline', 'a function', make, true);
   return { make, settleMs: read.number('settleMs', 120_000, TIME) };
 }
 
-function readTraceOf(read: OptionReader, byDefault: EventTraceOptions = {}): Required<EventTraceOptions> {
+function readTraceOf(read: OptionReader, byDefault: EventTraceOptions = {}): Complete<EventTraceOptions> {
   const trace = new OptionReader(`${read.owner}: trace`, read.whatever('trace'), byDefault);
   const given = readTrace(trace);
   trace.done();

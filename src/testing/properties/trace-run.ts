@@ -3,12 +3,15 @@ import { isRejected } from '../../core/errors.js';
 import type { Random } from '../../core/numbers/random.js';
 import { type ManualClock, manualClock } from '../clock.js';
 import { seededRandom } from '../random.js';
-import type { SimulatedPipeline } from '../simulator/scenario/scenario.js';
+import type { Env, SimulatedPipeline } from '../simulator/scenario/scenario.js';
 import type { CallEvent, ClockStep } from './arbitraries.js';
 import { inVirtualTime } from './in-virtual-time.js';
 
-/** Makes the pipeline under test, on a clock and a random source of its own. */
-export type PipelineMaker = (env: { clock: ManualClock; random: Random }) => SimulatedPipeline;
+/** Makes a pipeline on a clock and a random source of its own, for a property or for {@link simulate}. */
+export type PipelineMaker = (env: Pick<Env, 'clock' | 'random'>) => SimulatedPipeline;
+
+/** The same for a pipeline that needs the clock of the properties. */
+export type VirtualPipelineMaker = (env: { clock: ManualClock; random: Random }) => SimulatedPipeline;
 
 /** What became of a trace. */
 export interface TraceRun {
@@ -42,7 +45,7 @@ function countedSignal(controller: AbortController): { signal: AbortSignal; list
 /** Sends a trace through a pipeline in virtual time, and waits `settleMs` for what is under way then. */
 export async function runTrace(
   owner: string,
-  make: PipelineMaker,
+  make: VirtualPipelineMaker,
   seed: number,
   trace: readonly CallEvent[],
   steps: readonly ClockStep[],

@@ -10,12 +10,12 @@ export type Outcome = 'done' | 'failed' | 'droppedByAge' | 'setAside' | 'workerL
 /** What can be said of one call. */
 export interface SetCallOptions {
   /** Gives the call up: it rejects with the signal's reason. A worker that has begun goes on, for nobody. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * Gives the call up after this time, ms, > 0, with a {@link TimeoutError}; no worker begins with it after that.
    * @default Infinity
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
 }
 
 /** What its set gives a call. */

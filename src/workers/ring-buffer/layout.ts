@@ -42,7 +42,7 @@ export interface RingOptions {
   /** The longest message, in bytes. Whole, 1 to 2^24. Each message takes the space of the longest, and 16 bytes. */
   slotBytes: number;
   /** How many readers there can be at a time. Whole, 1 to 32. @default 16 */
-  maxReaders?: number;
+  maxReaders?: number | undefined;
 }
 
 /** What readers and the writer need to know about a ring. */

@@ -11,19 +11,19 @@ import { Waiting } from './waiting.js';
 /** Options of {@link ringReader}. */
 export interface RingReaderOptions {
   /** Messages received longer ago than this, ms, are dropped and counted instead of read. > 0. @default Infinity */
-  maxAgeMs?: number;
+  maxAgeMs?: number | undefined;
   /**
    * Which of the ring's places for readers to take: whole, 0 to `maxReaders` − 1, or the first that is free.
    * @default 'any'
    */
-  id?: number | 'any';
+  id?: number | 'any' | undefined;
   /**
    * Takes the place `id` from another reader. **Only when that one is proven dead** (its thread has exited).
    * @default false
    */
-  takeOver?: boolean;
+  takeOver?: boolean | undefined;
   /** @default the host's monotonic clock */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** What {@link RingReader.stats} gives. Counts are of this reader. */

@@ -8,18 +8,18 @@ import { WriteSide } from './protocol.js';
 /** Options of {@link ringWriter}. */
 export interface RingWriterOptions {
   /** Sleeping readers are woken from so many unread messages on. Whole, 1 to the capacity. @default 1 */
-  wakeThreshold?: number;
+  wakeThreshold?: number | undefined;
   /** At most so many readers are woken at a time. Whole, 1 to 32. @default 1 */
-  wakeCount?: number;
+  wakeCount?: number | undefined;
   /** Fewer messages than `wakeThreshold` wake a reader too once they have waited this long, ms. > 0. @default 10 */
-  flushMs?: number;
+  flushMs?: number | undefined;
   /**
    * Takes the place of another writer. **Only when that one is proven dead** (its thread has exited): two that write at
    * the same time damage each other's messages. @default false
    */
-  takeOver?: boolean;
+  takeOver?: boolean | undefined;
   /** @default the host's monotonic clock */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** What {@link RingWriter.stats} gives. Counts are of this writer. */

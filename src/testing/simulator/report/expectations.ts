@@ -1,32 +1,33 @@
 import type { Tier } from '../../../core/call/context.js';
 import type { Reason } from '../../../core/errors.js';
+import type { Changes, Complete } from '../../../core/options/common.js';
 import { checkNumber, invalid } from '../../../core/options/validate.js';
 import { Counted } from '../run/meter.js';
 import { type BackendFigures, type Figures, type Stretch, stretchOf } from './figures.js';
 
 /** What a figure may be, `min` and `max` themselves too. */
 export interface Bound {
-  min?: number;
-  max?: number;
+  min?: number | undefined;
+  max?: number | undefined;
   /** Only for the intervals that begin at it or later, ms. @default 0 */
-  fromMs?: number;
+  fromMs?: number | undefined;
   /** Only for the intervals that begin before it, ms. @default the scenario's durationMs */
-  toMs?: number;
+  toMs?: number | undefined;
 }
 
 /** One bound, or several for different times. */
 export type Expected = Bound | readonly Bound[];
 
-type Numbers<T> = { [F in keyof T as T[F] extends number ? F : never]?: Expected };
+type Numbers<T> = { [F in keyof T as T[F] extends number ? F : never]?: Expected | undefined };
 
 /** Bounds on the figures of calls. */
-export type ExpectedFigures = Numbers<Figures> & { refusedBy?: Record<string, Expected> };
+export type ExpectedFigures = Numbers<Figures> & { refusedBy?: Record<string, Expected | undefined> | undefined };
 
 /** What `report.assert` checks: bounds by the names of the report's figures. */
 export type Expectations = ExpectedFigures & {
-  tiers?: Partial<Record<Tier, ExpectedFigures>>;
-  keys?: Record<string, ExpectedFigures>;
-  backends?: Record<string, Numbers<BackendFigures>>;
+  tiers?: Changes<Record<Tier, ExpectedFigures>> | undefined;
+  keys?: Record<string, ExpectedFigures | undefined> | undefined;
+  backends?: Record<string, Numbers<BackendFigures> | undefined> | undefined;
 };
 
 type Group = Record<string, unknown>;
@@ -100,7 +101,7 @@ function isGroup(path: readonly string[], expected: object): expected is Group {
   return path.length === 2 && path[0] !== 'refusedBy';
 }
 
-function readBound(owner: string, given: unknown, durationMs: number): Required<Bound> {
+function readBound(owner: string, given: unknown, durationMs: number): Complete<Bound> {
   if (typeof given !== 'object' || given === null) return invalid(owner, 'a bound', 'an object', given, true);
   const { min = -Infinity, max = Infinity, fromMs = 0, toMs = durationMs } = given as Bound;
   for (const name of Object.keys(given))
@@ -113,7 +114,7 @@ function readBound(owner: string, given: unknown, durationMs: number): Required<
   return { min, max, fromMs, toMs };
 }
 
-function failureOf(path: readonly string[], bound: Required<Bound>, stretch: Stretch): string | undefined {
+function failureOf(path: readonly string[], bound: Complete<Bound>, stretch: Stretch): string | undefined {
   const { min, max, fromMs, toMs } = bound;
   const value = valueAt(path, stretch);
   const isWithin = (figure: number): boolean => figure >= min && figure <= max;

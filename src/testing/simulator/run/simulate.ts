@@ -27,7 +27,7 @@ export interface Progress {
 /** Options of {@link simulate}. */
 export interface SimulateOptions {
   /** Called at the end of each interval of the report. */
-  onProgress?: (progress: Progress) => void;
+  onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /** Something whose state the report follows. */

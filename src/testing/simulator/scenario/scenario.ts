@@ -60,15 +60,15 @@ export type Duration =
 /** What every kind of load has. */
 export interface LoadOptions {
   /** When it begins, ms. @default 0 */
-  fromMs?: number;
+  fromMs?: number | undefined;
   /** When it ends, ms. @default the scenario's durationMs */
-  toMs?: number;
+  toMs?: number | undefined;
   /** Of its calls; a function draws one a call. @default 3 */
-  tier?: Tier | ((random: Random) => Tier);
+  tier?: Tier | ((random: Random) => Tier) | undefined;
   /** Of its calls; a function draws one a call. @default none */
-  key?: string | ((random: Random) => string);
+  key?: string | ((random: Random) => string) | undefined;
   /** Permits that a call wants, ≥ 0. @default 1 */
-  cost?: number;
+  cost?: number | undefined;
 }
 
 /** From `atMs` on so many calls a second. */
@@ -79,7 +79,7 @@ export interface RateChange {
   /**
    * Reached in a straight line from the change before (or from no calls at 0 ms) instead of in one step. @default false
    */
-  ramp?: boolean;
+  ramp?: boolean | undefined;
 }
 
 /** Calls that come whatever becomes of those before. */
@@ -119,60 +119,60 @@ export interface Client {
    * through it.
    * @default Infinity
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /**
    * How many more tries a call gets when one fails or times out, whatever the state of the back-end: what a naive
    * client does. What the client's own pipeline refuses is not tried again. For a careful one put a retry policy into
    * the pipeline.
    * @default 0
    */
-  retries?: number;
+  retries?: number | undefined;
   /** Before each of those. @default 0 */
-  retryDelayMs?: Duration;
+  retryDelayMs?: Duration | undefined;
   /**
    * Whether the back-end notices that the caller has gone, and drops the call from its queue or stops its work.
    * @default false
    */
-  cancels?: boolean;
+  cancels?: boolean | undefined;
   /**
    * Which of several back-ends gets a call; a function returns its place in the list. Where a policy of the pipeline has
    * set `ctx.instance` to a back-end's name or place, that counts.
    * @default 'round-robin'
    */
-  route?: 'round-robin' | 'random' | ((call: CallInfo, env: ClientEnv) => number);
+  route?: 'round-robin' | 'random' | ((call: CallInfo, env: ClientEnv) => number) | undefined;
   /** Guards each try, before the queue. Made once; the code that runs in production. */
-  pipeline?: (env: ClientEnv) => SimulatedPipeline;
+  pipeline?: ((env: ClientEnv) => SimulatedPipeline) | undefined;
 }
 
 /** What of a back-end may change in mid-run. */
 export interface BackendState {
   /** How many calls it works on at a time, a whole number ≥ 0 or Infinity. @default 1 */
-  workers?: number;
+  workers?: number | undefined;
   /** How long a worker takes. */
-  serviceTimeMs?: Duration;
+  serviceTimeMs?: Duration | undefined;
   /** What that is multiplied by, > 0: 2.5 makes 50 ms of 20. @default 1 */
-  slowdown?: number;
+  slowdown?: number | undefined;
   /**
    * How many calls may wait, a whole number ≥ 0 or Infinity; one more is answered `queue_full` at once.
    * @default Infinity
    */
-  queue?: number;
+  queue?: number | undefined;
   /**
    * Who is next: the first come, the last come, or `adaptive`: the first come, but the last once the queue has not been
    * empty for 100 ms (B. Maurer, Fail at Scale, ACM Queue 2015).
    * @default 'fifo'
    */
-  order?: 'fifo' | 'lifo' | 'adaptive';
+  order?: 'fifo' | 'lifo' | 'adaptive' | undefined;
   /** Share of the calls that it fails, 0–1, also by call. @default 0 */
-  errorRatio?: number | ((call: CallInfo) => number);
+  errorRatio?: number | ((call: CallInfo) => number) | undefined;
   /** How long a worker takes for a call that fails. @default as for the others */
-  errorTimeMs?: Duration;
+  errorTimeMs?: Duration | undefined;
   /**
    * `refuse`: as if its process was gone; new calls fail at once, and so does what is waiting or under way when it
    * begins. `hang`: as if the network was cut; calls and answers get lost on the way, without an error.
    * @default 'none'
    */
-  outage?: 'none' | 'refuse' | 'hang';
+  outage?: 'none' | 'refuse' | 'hang' | undefined;
 }
 
 /** From `atMs` on the back-end is like this, in what is given. */
@@ -184,25 +184,25 @@ export interface BackendChange extends BackendState {
 export interface Backend extends BackendState {
   serviceTimeMs: Duration;
   /** In the report. @default backend, backend 2 … in the order of the scenario */
-  name?: string;
+  name?: string | undefined;
   /** In order of time. */
-  schedule?: readonly BackendChange[];
+  schedule?: readonly BackendChange[] | undefined;
   /**
    * Guards the work, as a worker takes it off the queue: `ctx.receivedAt` is when the call arrived, `ctx.deadline` the
    * caller's. A call that it refuses takes no worker's time, but for `refusalTimeMs`.
    */
-  pipeline?: (env: BackendEnv) => SimulatedPipeline;
+  pipeline?: ((env: BackendEnv) => SimulatedPipeline) | undefined;
   /** What a refusal by that pipeline costs a worker, ms. @default 0 */
-  refusalTimeMs?: number;
+  refusalTimeMs?: number | undefined;
   /**
    * The services that each call's work asks when its own service time is over, one after the other; the worker waits.
    */
-  calls?: Service | readonly Service[];
+  calls?: Service | readonly Service[] | undefined;
 }
 
 /** Back-ends, and how they are called. The same object in two places is the same client and the same servers. */
 export interface Service {
-  client?: Client;
+  client?: Client | undefined;
   /** Several = instances of one service. */
   backend: Backend | readonly Backend[];
 }
@@ -210,7 +210,7 @@ export interface Service {
 /** What {@link simulate} plays. All times are simulated ms since the start. */
 export interface Scenario extends Service {
   /** In the report and above the picture. @default 'simulation' */
-  name?: string;
+  name?: string | undefined;
   /**
    * A whole number, ±2^53: the same seed, the same run. Scenarios that differ in their policies alone get the same
    * calls.
@@ -222,10 +222,10 @@ export interface Scenario extends Service {
    * Length of the report's steps, ms; at most 100,000 of them.
    * @default 1, 2 or 5 × 10ⁿ ms, so that there are 50 to 125 of them
    */
-  intervalMs?: number;
+  intervalMs?: number | undefined;
   load: Load | readonly Load[];
   /** Steps of the clock that the policies see, as on a broken host: so many ms at once, also backwards. */
-  clockSteps?: readonly { atMs: number; byMs: number }[];
+  clockSteps?: readonly { atMs: number; byMs: number }[] | undefined;
 }
 
 /** What a call to a simulated back-end fails with, besides the client's own refusals and time-outs. */
