@@ -12,6 +12,11 @@ export interface RetryBudget {
   /** A call begins. Called once a call, before its first try. `now`, clock ms, saves it from reading the clock. */
   onRequest(now?: number): void;
   /**
+   * A call that `onRequest` was told of at `at` was never sent: a gate inside refused it, or its caller gave up before. It
+   * does not count.
+   */
+  onUnsent?(at?: number): void;
+  /**
    * The first try of a call has ended. Not called where that says nothing about the downstream (a refusal, an abort).
    */
   onFirstDone?(ok: boolean): void;
@@ -27,8 +32,9 @@ export interface RetryBudget {
    *
    * @param ok undefined = it was never sent, or says nothing about the downstream
    * @param allowedAt the `now` that `tryRetry` was given
+   * @param sent false = it was never sent, and does not count. @default true
    */
-  onRetryDone(ok: boolean | undefined, allowedAt?: number): void;
+  onRetryDone(ok: boolean | undefined, allowedAt?: number, sent?: boolean): void;
 }
 
 /** Several budgets that must all have room. */
@@ -41,6 +47,10 @@ class AllBudgets implements RetryBudget {
 
   onRequest(now?: number): void {
     for (const budget of this.#budgets) budget.onRequest(now);
+  }
+
+  onUnsent(at?: number): void {
+    for (const budget of this.#budgets) budget.onUnsent?.(at);
   }
 
   onFirstDone(ok: boolean): void {
@@ -59,13 +69,14 @@ class AllBudgets implements RetryBudget {
     try {
       while (budgets[taken]?.tryRetry(now)) taken++;
     } finally {
-      if (taken < budgets.length) for (const budget of budgets.slice(0, taken)) budget.onRetryDone(undefined, now);
+      if (taken < budgets.length)
+        for (const budget of budgets.slice(0, taken)) budget.onRetryDone(undefined, now, false);
     }
     return taken === budgets.length;
   }
 
-  onRetryDone(ok: boolean | undefined, allowedAt?: number): void {
-    for (const budget of this.#budgets) budget.onRetryDone(ok, allowedAt);
+  onRetryDone(ok: boolean | undefined, allowedAt?: number, sent?: boolean): void {
+    for (const budget of this.#budgets) budget.onRetryDone(ok, allowedAt, sent);
   }
 }
 

@@ -14,16 +14,16 @@ import type { RetryBudget } from './budget.js';
 /** Options of {@link ratioBudget}. */
 export interface RatioBudgetOptions {
   /** Retries for each request; ≥ 0. @default 0.2 */
-  ratio?: number;
+  ratio?: number | undefined;
   /** Retries a second that are allowed however few the requests; ≥ 0. @default 10 */
-  minRetriesPerSecond?: number;
+  minRetriesPerSecond?: number | undefined;
   /**
    * How long a request counts, ms; > 0. What `minRetriesPerSecond` allows in that time may be used at once.
    * @default 10_000
    */
-  ttlMs?: number;
+  ttlMs?: number | undefined;
   /** The same clock as that of the policies that ask it. @default systemClock */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** Plain data on a ratio budget. */
@@ -79,7 +79,13 @@ class Ratio implements RatioBudget {
     return true;
   }
 
-  onRetryDone(): void {}
+  onUnsent(at = this.clock.now()): void {
+    this.#requests.add(0, at, -1);
+  }
+
+  onRetryDone(_ok?: boolean, allowedAt = this.clock.now(), sent = true): void {
+    if (!sent) this.#retries.add(0, allowedAt, -1);
+  }
 
   snapshot(): RatioBudgetSnapshot {
     const remaining = Math.max(0, Math.floor(this.#remaining(this.clock.now())));

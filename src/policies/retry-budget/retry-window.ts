@@ -18,22 +18,22 @@ import type { RetryBudget } from './budget.js';
 /** Options of {@link retryWindow}. */
 export interface RetryWindowOptions {
   /** Length of a period, ms; > 0. @default 1_000 */
-  periodMs?: number;
+  periodMs?: number | undefined;
   /** At or over this share of good answers the window may grow, under it it backs off; 0 to 1. @default 0.98 */
-  successRatio?: number;
+  successRatio?: number | undefined;
   /**
    * The window grows by at most this share of a period's requests (by 1 at least, never more than twofold); 0 to 1.
    * @default 0.01
    */
-  growthRatio?: number;
+  growthRatio?: number | undefined;
   /** What a period with bad answers does to the window: `halve` it, or `reset` it to 1. @default 'halve' */
-  backoff?: 'halve' | 'reset';
+  backoff?: 'halve' | 'reset' | undefined;
   /** Name in events. @default 'retryWindow' */
-  name?: string;
+  name?: string | undefined;
   /** The same clock as that of the policies that ask it. @default systemClock */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** Told of growth and back-off. */
-  observer?: Observer;
+  observer?: Observer | undefined;
 }
 
 /** Plain data on a retry window. */
@@ -101,6 +101,10 @@ class ProbingWindow implements RetryWindow {
     this.#current.requests++;
   }
 
+  onUnsent(at = this.clock.now()): void {
+    if (Math.floor(at / this.#periodMs) === this.#current.number) this.#current.requests--;
+  }
+
   canRetry(now = this.clock.now()): boolean {
     this.#advance(now);
     return this.#current.sent < Math.floor(this.#window);
@@ -113,11 +117,12 @@ class ProbingWindow implements RetryWindow {
     return true;
   }
 
-  onRetryDone(ok: boolean | undefined, allowedAt?: number): void {
+  onRetryDone(ok: boolean | undefined, allowedAt?: number, sent = true): void {
     const now = this.clock.now();
     this.#advance(now);
     const period = this.#periodOf(allowedAt);
     period.pending--;
+    if (!sent) period.sent--;
     if (ok === true) {
       this.#good++;
       period.good++;

@@ -9,13 +9,13 @@ import type { RetryBudget } from './budget.js';
 /** Options of {@link tokenBudget}. */
 export interface TokenBudgetOptions {
   /** Tokens at the start and at most; a whole number, 1 to 1,000,000. @default 10 */
-  maxTokens?: number;
+  maxTokens?: number | undefined;
   /** What a success earns, in tokens; ≥ 0.001, of which three decimals count. @default 0.1 */
-  tokenRatio?: number;
+  tokenRatio?: number | undefined;
 }
 
 /** A {@link tokenBudget}. */
-export interface TokenBudget extends Required<Omit<RetryBudget, 'clock'>> {
+export interface TokenBudget extends Required<Omit<RetryBudget, 'clock' | 'onUnsent'>> {
   snapshot(): { tokens: number };
 }
 
