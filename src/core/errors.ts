@@ -29,9 +29,10 @@ const explain = ({ policy, reason, retryAfterMs }: Rejection): string =>
 /**
  * A gate refused the call and the function was not called. Recognise it by {@link isRejected} or by `code`.
  *
- * It is an `Error` by its prototype, made without the host's constructor: overload is when refusals have to be cheap, and
- * that costs a third of a microsecond even without a stack trace, which is there only if the gate was made with
- * `captureStack: true`. So `util.types.isNativeError` says no, and `structuredClone` copies its fields without its name.
+ * It is an `Error` by its prototype, made without the host's constructor: overload is when refusals have to be cheap,
+ * and that costs a third of a microsecond even without a stack trace, which is there only if the gate was made with
+ * `captureStack: true`. So `util.types.isNativeError` says no, and `structuredClone` copies its fields without its
+ * name.
  */
 export class RejectedError implements Error, Rejection {
   readonly policy: string;

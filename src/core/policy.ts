@@ -2,10 +2,11 @@ import type { Context } from './call/context.js';
 import type { Reason } from './errors.js';
 import type { Observer } from './events.js';
 import type { Random } from './numbers/random.js';
-import type { Clock } from './time/clock.js';
 
-/** `T`, which is not to be inferred from here: `NoInfer` is there from TypeScript 5.4 on only. */
-export type NotInferred<T> = [T][T extends unknown ? 0 : never];
+export type { Outcome, Verdict } from './outcome.js';
+
+import type { Outcome, Verdict } from './outcome.js';
+import type { Clock } from './time/clock.js';
 
 /** The rest of the pipeline, down to the user's function. May be called again, with a context made by `derive`. */
 export type Next<C extends Context, R> = (ctx: C) => Promise<R>;
@@ -25,15 +26,6 @@ export interface Policy<in Need extends Context = Context> {
   /** A property, because methods are compared loosely: a class with other needs would slip through. */
   readonly run: <C extends Need, R>(ctx: C, next: Next<C, R>) => Promise<R>;
 }
-
-/** How a call ended. */
-export type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
-
-/**
- * What an outcome says about the callee: `failure`, it failed; `dropped`, it is overloaded or timed out; `ignored`,
- * nothing (our own refusal further in, the caller's abort): what was counted at admission is taken back.
- */
-export type Verdict = 'success' | 'failure' | 'dropped' | 'ignored';
 
 /** Judges an outcome in place of `defaultClassify`. */
 export type Classify = (outcome: Outcome, ctx: Context) => Verdict;
@@ -59,8 +51,8 @@ export interface WorkPermits {
   /** How long after the answer a permit is kept for work that does not end, ms. */
   readonly abandonedMs: number;
   /**
-   * Releases a permit of a call that was answered: now, or when the functions and bodies under `ctx` have ended, besides
-   * so many bodies that nobody reads.
+   * Releases a permit of a call that was answered: now, or when the functions and bodies under `ctx` have ended,
+   * besides so many bodies that nobody reads.
    */
   release(holder: PermitHolder, verdict: Verdict, elapsedMs: number, ctx: Context, besides: number): void;
 }
@@ -76,8 +68,8 @@ export interface Gate<in Need extends Context = Context> extends Policy<Need> {
   /** Whether the errors of its refusals carry a stack trace. @default false */
   readonly captureStack?: boolean | undefined;
   /**
-   * By `workPermits()`: the gate counts work that goes on at the same time, and its permit is kept until that has ended.
-   * Read when the pipeline is made. @default none: `release` comes with the answer
+   * By `workPermits()`: the gate counts work that goes on at the same time, and its permit is kept until that has
+   * ended. Read when the pipeline is made. @default none: `release` comes with the answer
    */
   readonly holds?: WorkPermits | undefined;
   /** Takes a permit or refuses, at `ctx.startedAt`, else at the clock's now. */

@@ -37,7 +37,9 @@ const MAX_AT_ONCE = 100_000;
 /** More timers than this in one `settle`, and the promise does not depend on them. */
 const MAX_IN_SETTLE = 250_000;
 const HOUR_MS = 3_600_000;
-/** More readings of the clock than this while it cannot move: code under test waits for the time in a loop of promises. */
+/**
+ * More readings of the clock than this while it cannot move: code under test waits for the time in a loop of promises.
+ */
 const MAX_LOOKS = 10_000_000;
 
 class VirtualClock implements ManualClock {

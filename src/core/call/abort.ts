@@ -78,8 +78,8 @@ function callAll(listeners: Iterable<() => void>): void {
 export type Abortable = Pick<AbortScope, 'aborted' | 'reason' | 'signal' | 'add' | 'remove'>;
 
 /**
- * A signal from outside, seen as an {@link Abortable}: one for all the calls that have it, with one listener while any of
- * them is under way. A listener per call would take 200 ns, and Node warns of a leak from the eleventh on.
+ * A signal from outside, seen as an {@link Abortable}: one for all the calls that have it, with one listener while any
+ * of them is under way. A listener per call would take 200 ns, and Node warns of a leak from the eleventh on.
  */
 export class SignalScope implements Abortable {
   static readonly #scopes = new WeakMap<AbortSignal, SignalScope>();

@@ -1,7 +1,7 @@
 /** An answer that goes on after the function has returned it, as a response does whose body is still to be read. */
 import { throwLater } from '../errors.js';
 import { invalid } from '../options/validate.js';
-import type { Verdict } from '../policy.js';
+import type { Verdict } from '../outcome.js';
 import { abortableOf, type Body, type CallContext, type Context, classOf, openBodyOf } from './context.js';
 import { whenSettled } from './promises.js';
 
@@ -43,8 +43,9 @@ class OpenBody implements Body {
 
 /**
  * Says that the answer goes on after the function has returned it, as a response does whose body is still to be read.
- * The caller has the answer at once; permits, and the verdict where the answer itself is no failure, wait for `promise`:
- * if it rejects, the call counts as `dropped`. Work that waits for a body is not abandoned before the caller gives up.
+ * The caller has the answer at once; permits, and the verdict where the answer itself is no failure, wait for
+ * `promise`: if it rejects, the call counts as `dropped`. Work that waits for a body is not abandoned before the caller
+ * gives up.
  *
  * @param ctx the context that the function was called with
  * @param promise ends with the answer; its rejection is handled

@@ -1,9 +1,12 @@
 import type { RejectedError } from '../errors.js';
 import { checkNumber, invalid } from '../options/validate.js';
-import type { NotInferred, Verdict } from '../policy.js';
+import type { Verdict } from '../outcome.js';
 import { type Clock, sameClock } from '../time/clock.js';
 import { type Abortable, type AbortScope, SignalScope } from './abort.js';
 import { rejectSoon } from './promises.js';
+
+/** `T`, which is not to be inferred from here: `NoInfer` is there from TypeScript 5.4 on only. */
+export type NotInferred<T> = [T][T extends unknown ? 0 : never];
 
 /** How important a call is: 1 = most critical, 4 = first to be shed. Unknown values count as 4. */
 export type Tier = 1 | 2 | 3 | 4;
@@ -38,8 +41,8 @@ export type Provides<F extends string> = { readonly [PROVIDED]?: { readonly [fie
 type ProvidedBy<C> = C extends { readonly [PROVIDED]?: infer Fields } ? keyof NonNullable<Fields> : never;
 
 /**
- * What a caller may say of a call; the own fields of a custom context have to be given. An {@link AbortScope} in the place
- * of the signal spares making one.
+ * What a caller may say of a call; the own fields of a custom context have to be given. An {@link AbortScope} in the
+ * place of the signal spares making one.
  */
 export type Init<C extends Context> = Omit<C, keyof Context | typeof PROVIDED | ProvidedBy<C>> & {
   [F in keyof Context]?: Context[F] | (F extends 'signal' ? AbortScope : never) | undefined;
@@ -90,8 +93,8 @@ export const classOf = (ctx: unknown): typeof CallContext | undefined =>
 
 /**
  * The defaults are on the prototype, where they cost a call nothing: as fields they take 80 bytes, and 15 ns with the
- * collection of them. What few contexts have is in one object made on demand. The methods are static: private ones of an
- * instance would put a brand on each context, and other copies of the library use the public ones.
+ * collection of them. What few contexts have is in one object made on demand. The methods are static: private ones of
+ * an instance would put a brand on each context, and other copies of the library use the public ones.
  */
 export class CallContext implements Context {
   declare attempt: number;
@@ -116,7 +119,9 @@ export class CallContext implements Context {
     this.#work = 0;
   }
 
-  /** The first context of a call. Given another call's context, it takes over what aborts that, without a signal made. */
+  /**
+   * The first context of a call. Given another call's context, it takes over what aborts that, without a signal made.
+   */
   static begin(clock: Clock, fn: UserFunction, init: Partial<Context> | undefined): CallContext {
     const ctx = new CallContext(clock, clock.now(), fn, undefined);
     if (init !== undefined) CallContext.#init(ctx, init);
@@ -222,8 +227,8 @@ export class CallContext implements Context {
   }
 
   /**
-   * Calls the user's function with `ctx`, as work of `under` and of all contexts around it. {@link ended} has to be called
-   * when the promise has settled.
+   * Calls the user's function with `ctx`, as work of `under` and of all contexts around it. {@link ended} has to be
+   * called when the promise has settled.
    */
   static start<R>(ctx: CallContext, under: CallContext): Promise<R> {
     const abortable = ctx.#abortable;

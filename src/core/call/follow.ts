@@ -2,8 +2,8 @@ import { type Abortable, type AbortScope, SignalScope } from './abort.js';
 
 /**
  * Signals that were handed out and outlive their call, as that of a response whose body is still read: each aborts when
- * what was around its call does. A body that was read or dropped must leave nothing behind on a signal that lives as long
- * as the process, so the link is weak. `AbortSignal.any` would do, but leaks on Node 20.0 (nodejs/node #54614).
+ * what was around its call does. A body that was read or dropped must leave nothing behind on a signal that lives as
+ * long as the process, so the link is weak. `AbortSignal.any` would do, but leaks on Node 20.0 (nodejs/node #54614).
  *
  * A weak reference to the controller loses the abort: nothing else keeps the controller while its signal lives. So the
  * reference is to the signal, which keeps its controller.

@@ -4,8 +4,8 @@ import { abortableOf, type Context } from './context.js';
 const nothing = (): void => {};
 
 /**
- * Calls `listener` once when `ctx` aborts; at once if it already has. For a tenth of what listening to `ctx.signal` costs,
- * since no signal is made.
+ * Calls `listener` once when `ctx` aborts; at once if it already has. For a tenth of what listening to `ctx.signal`
+ * costs, since no signal is made.
  *
  * @returns takes the listener back: to be called when nothing is left to stop, for the caller may abort long after
  * @throws TypeError for a `listener` that is no function

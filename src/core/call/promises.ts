@@ -43,8 +43,8 @@ export function whenSettled<T, R>(
 const resolved = /* @__PURE__ */ Promise.resolve();
 
 /**
- * Calls `then` as soon as `isDone`, at the latest after `limit` microtasks: in the same turn of the event loop, and never
- * before the present microtask has ended.
+ * Calls `then` as soon as `isDone`, at the latest after `limit` microtasks: in the same turn of the event loop, and
+ * never before the present microtask has ended.
  */
 export function afterMicrotasks(limit: number, isDone: () => boolean, then: () => void): void {
   let left = limit;
@@ -56,8 +56,8 @@ export function afterMicrotasks(limit: number, isDone: () => boolean, then: () =
 }
 
 /**
- * How many microtasks a function has to honour its signal before its call ends without it. A listener needs 1, `fetch` 7,
- * `fetch` in two async functions with `finally` 15.
+ * How many microtasks a function has to honour its signal before its call ends without it. A listener needs 1, `fetch`
+ * 7, `fetch` in two async functions with `finally` 15.
  */
 export const GRACE = 32;
 

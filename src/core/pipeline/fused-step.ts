@@ -149,8 +149,8 @@ export class FusedStep implements Step, Around {
   }
 
   /**
-   * Tells the first `count` layers how the call ended, innermost first, as the same policies would one around the other:
-   * what one makes of it is the outcome that those around it see. Returns, promises or throws the outcome.
+   * Tells the first `count` layers how the call ended, innermost first, as the same policies would one around the
+   * other: what one makes of it is the outcome that those around it see. Returns, promises or throws the outcome.
    */
   #leave(
     count: number,

@@ -1,8 +1,8 @@
-import { abortableOf, CallContext, type Context, isWorking, noteRefusal } from '../call/context.js';
+import { abortableOf, CallContext, type Context, isWorking, type NotInferred, noteRefusal } from '../call/context.js';
 import { callFunction, checkStart, untilFunctionEnds } from '../call/function.js';
 import { callNext, rejectSoon, untilAbort } from '../call/promises.js';
 import { RejectedError, type Rejection } from '../errors.js';
-import type { Gate, Next, NotInferred, Verdict } from '../policy.js';
+import type { Gate, Next, Verdict } from '../policy.js';
 import { defaultVerdict, judge } from '../verdict.js';
 import { releaseInTime } from './release.js';
 import type { Inside, Layer } from './step.js';
@@ -124,6 +124,9 @@ export class GateStep implements Layer {
     const gate = this.#gates[place] as Gate;
     let seen: Rejection;
     try {
+      // A gate may have aborted the call: its caller does not wait for this refusal.
+      const abortable = abortableOf(ctx);
+      if (abortable?.aborted) throw abortable.reason;
       const policy = this.#labels[place] as string;
       seen = { policy, reason: gate.reason, retryAfterMs: gate.retryAfterMs(ctx) };
       // An error object only where somebody looks at it: a stack was asked for, or an outer gate judges it.
@@ -140,7 +143,9 @@ export class GateStep implements Layer {
     throw error;
   }
 
-  /** `#release` for the usual case: no gate judges, all work has ended, and the time is known or no gate asks for it. */
+  /**
+   * `#release` for the usual case: no gate judges, all work has ended, and the time is known or no gate asks for it.
+   */
   #succeed<R>(value: R, ctx: Context, elapsedMs: number | undefined, working: boolean): R {
     const gates = this.#gates;
     // Not `Math.max` for all: its number cost a breaker alone 10 % of its call.
@@ -176,8 +181,8 @@ export class GateStep implements Layer {
 
   /**
    * Releases the first `count` permits, innermost first, as the same gates would one around the other: what a gate
-   * throws here is the outcome that those around it see. Returns or throws the outcome; `ok` undefined = `result` is the
-   * refusal of the gate behind them, an error only if one of them wants to see it.
+   * throws here is the outcome that those around it see. Returns or throws the outcome; `ok` undefined = `result` is
+   * the refusal of the gate behind them, an error only if one of them wants to see it.
    */
   #release(
     count: number,

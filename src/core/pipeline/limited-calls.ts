@@ -76,15 +76,18 @@ export class LimitedCalls implements Limited {
     const promise = new Promise(capture);
     const waiting = this.#idle.pop() ?? new Waiting(this);
     const call = new LimitedCall(waiting, ctx, next, timeoutMs, capturedResolve, capturedReject);
+    const isFunction = next === callFunction;
+    // Before the timer is set: it throws for what is no context.
+    const inner = isFunction ? CallContext.limited(ctx as CallContext, call) : deriveAbortable(ctx, call);
     waiting.call = call;
     if (ctx.clock === systemClock) hostTimers.add(call);
     else call.handle = timerAt(ctx.clock, () => call.fire(), call.dueMs);
     if (outer !== undefined) call.follow(outer);
-    if (next === callFunction) {
+    if (isFunction) {
       const own = ctx as CallContext;
       waiting.working = own;
-      whenSettled(CallContext.start(CallContext.limited(own, call), own), waiting.onValue, waiting.onError);
-    } else whenSettled(callNext(deriveAbortable(ctx, call), next), waiting.onValue, waiting.onError);
+      whenSettled(CallContext.start(inner as CallContext, own), waiting.onValue, waiting.onError);
+    } else whenSettled(callNext(inner, next), waiting.onValue, waiting.onError);
     return promise;
   }
 
@@ -146,7 +149,9 @@ export class LimitedCalls implements Limited {
     else clock.clearTimer(call.handle);
   }
 
-  /** What is read of the answer still aborts with the caller: a body for as long as it is open, else a signal weakly. */
+  /**
+   * What is read of the answer still aborts with the caller: a body for as long as it is open, else a signal weakly.
+   */
   #unlink(call: LimitedCall, ok: boolean, result: unknown): void {
     const outer = abortableOf(call.ctx);
     const body = ok ? openBodyOf(call.ctx) : undefined;
@@ -171,8 +176,8 @@ export class LimitedCalls implements Limited {
   }
 
   /**
-   * Ends a call whose function has not. What is inside has some microtasks to honour the abort, so that it is settled before
-   * what is around this step hears of the end; none of those outside is called from within a timer.
+   * Ends a call whose function has not. What is inside has some microtasks to honour the abort, so that it is settled
+   * before what is around this step hears of the end; none of those outside is called from within a timer.
    */
   stop(waiting: Waiting, call: LimitedCall, reason: unknown): void {
     if (call.state !== PENDING) return;

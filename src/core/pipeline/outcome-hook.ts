@@ -5,7 +5,9 @@ import { FusedStep } from './fused-step.js';
 import { ANYTHING } from './gate-step.js';
 import { Fusible, type Inside, type Layer, type Step } from './step.js';
 
-/** A policy that does not wait before the call and looks at how it ended. In a step with others, `run` is not called. */
+/**
+ * A policy that does not wait before the call and looks at how it ended. In a step with others, `run` is not called.
+ */
 export abstract class OutcomeHook extends Fusible implements Layer {
   abstract readonly clock: Clock;
   readonly innermost = false;

@@ -1,13 +1,22 @@
-import { CallContext, type Context, type Init, type UserFunction, wasRefused } from '../call/context.js';
+import {
+  CallContext,
+  type Context,
+  type Init,
+  type NotInferred,
+  type UserFunction,
+  wasRefused,
+} from '../call/context.js';
 import { rejectSoon } from '../call/promises.js';
 import type { Rejection } from '../errors.js';
-import type { Next, NotInferred, Policy } from '../policy.js';
+import type { Next, Policy } from '../policy.js';
 import { type Clock, sameClock, systemClock } from '../time/clock.js';
 import { toError } from './gate-step.js';
 import { isGate, link } from './link.js';
 import type { Step } from './step.js';
 
-/** What `tryExecute` resolves with. `ok` tells which; the optional fields let it do so without `strictNullChecks`, too. */
+/**
+ * What `tryExecute` resolves with. `ok` tells which; the optional fields let it do so without `strictNullChecks`, too.
+ */
 export type Result<R> =
   | { ok: true; value: R; rejection?: undefined }
   | { ok: false; rejection: Rejection; value?: undefined };
@@ -154,8 +163,8 @@ function commonClock(policies: readonly Policy<never>[], labels: readonly string
 }
 
 /**
- * Composes policies: `pipeline(a, b, c)` runs `a` outermost. Gates and retries that stand side by side, and a time limit right
- * inside them, run as one step.
+ * Composes policies: `pipeline(a, b, c)` runs `a` outermost. Gates and retries that stand side by side, and a time
+ * limit right inside them, run as one step.
  *
  * @throws TypeError for what is not a policy, and for policies with different clocks.
  */

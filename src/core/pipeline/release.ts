@@ -2,8 +2,8 @@ import { type Context, openBodyOf } from '../call/context.js';
 import type { PermitHolder, Verdict, WorkPermits } from '../policy.js';
 
 /**
- * Releases a permit of a call that is answered, while a function under the admission, or the body of the answer, has not
- * ended. The body of a success decides; that of a failure is not read.
+ * Releases a permit of a call that is answered, while a function under the admission, or the body of the answer, has
+ * not ended. The body of a success decides; that of a failure is not read.
  *
  * @param ok whether the answer is a value
  */

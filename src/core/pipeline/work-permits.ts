@@ -107,7 +107,9 @@ class HeldPermits implements WorkPermits {
   }
 }
 
-/** Of a call that its caller gave up. What `classify` throws reaches the host, and the permit is released all the same. */
+/**
+ * Of a call that its caller gave up. What `classify` throws reaches the host, and the permit is released all the same.
+ */
 function releaseAsEnded(holder: PermitHolder, ok: boolean, result: unknown, ctx: Context): void {
   // An error after an abort is most likely the abort's.
   let verdict: Verdict = ok ? 'success' : 'ignored';
@@ -121,7 +123,8 @@ function releaseAsEnded(holder: PermitHolder, ok: boolean, result: unknown, ctx:
 /** Options of {@link workPermits}. */
 export interface WorkPermitsOptions {
   /**
-   * How long after the answer a permit is kept for work that does not end, ms, ≥ 0; `Infinity` = for ever, 0 = not at all.
+   * How long after the answer a permit is kept for work that does not end, ms, ≥ 0; `Infinity` = for ever, 0 = not at
+   * all.
    * @default 30_000
    */
   abandonedMs?: number | undefined;

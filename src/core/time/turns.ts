@@ -14,8 +14,8 @@ const HOST_EVERY = 4_096;
 const LISTENERS = 64;
 
 /**
- * The host's own functions as they are when this is loaded: what a test puts in their place later (`vi.useFakeTimers()`)
- * moves on only when that test says so, and that test waits for a turn.
+ * The host's own functions as they are when this is loaded: what a test puts in their place later
+ * (`vi.useFakeTimers()`) moves on only when that test says so, and that test waits for a turn.
  */
 const host = /* @__PURE__ */ (() => {
   const immediate: unknown = globalThis.setImmediate;
@@ -27,7 +27,9 @@ const host = /* @__PURE__ */ (() => {
   };
 })();
 
-/** `process.nextTick` of Node itself. What stands in for it elsewhere need not wait for the end of all promise chains. */
+/**
+ * `process.nextTick` of Node itself. What stands in for it elsewhere need not wait for the end of all promise chains.
+ */
 function nodeTick(): Turn | undefined {
   const { process } = globalThis as { process?: Partial<NodeJS.Process> };
   const { uv, bun, deno } = process?.versions ?? ({} as Partial<NodeJS.ProcessVersions>);
@@ -101,8 +103,8 @@ export function withHostTurns(cheap: Turn, full: Turn): Turn {
 
 /**
  * Turns for browsers, where a message costs 16 µs, `scheduler.yield()` 4 µs, and `setTimeout` is clamped to 4 ms. After
- * each listener of one message, browsers run all microtasks ("clean up after running script", HTML Standard 8.1.4.4), so
- * that many listeners make as many turns. Where a host does not, the other listeners stand back: a turn a message.
+ * each listener of one message, browsers run all microtasks ("clean up after running script", HTML Standard 8.1.4.4),
+ * so that many listeners make as many turns. Where a host does not, the other listeners stand back: a turn a message.
  */
 export function listenerTurns(Channel: typeof MessageChannel): Turn {
   const { port1, port2 } = new Channel();

@@ -25,8 +25,10 @@ export interface BalancerOptions<T> extends CommonOptions {
   healthyRatio?: number | undefined;
   /** The share of the users' calls that may be probes, beyond one each `probeIntervalMs`; 0 to 1. @default 0.001 */
   probeRatio?: number | undefined;
-  /** At least so often one that is not up is tried, if there are ten calls in that time; with `probe`, each of them; ms, > 0.
-   * @default 5_000 */
+  /**
+   * At least so often an instance that is not up is tried, if there are ten calls in that time; with `probe`, each of
+   * them; ms, > 0. @default 5_000
+   */
   probeIntervalMs?: number | undefined;
   /** Finds out whether an instance that is not up is well, so that no user's call has to. @default users' calls do */
   probe?: Probe<T> | undefined;

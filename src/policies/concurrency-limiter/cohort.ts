@@ -45,8 +45,8 @@ const STRAGGLERS_WAIT = 1.5;
 const LEAST_MS = 1e-6;
 
 /**
- * The response time of calls admitted one after the other, all of them followed to their end: counting those that end in
- * an interval would leave out the slow ones, and counting those that began before it would measure an older limit
+ * The response time of calls admitted one after the other, all of them followed to their end: counting those that end
+ * in an interval would leave out the slow ones, and counting those that began before it would measure an older limit
  * (envoyproxy/envoy #11579).
  */
 export class Cohort {
@@ -148,8 +148,8 @@ export class Cohort {
     const members = this.#members;
     if (members < MIN_CALLS_SLOW) return false;
     const passedMs = now - this.#firstAt;
-    // Some response times, as the wait for the last of them takes as long anyway; and no less than one, for workers may go
-    // in step.
+    // Some response times, as the wait for the last of them takes as long anyway; and no less than one, for workers may
+    // go in step.
     if (passedMs < Math.max(minMs, rttMs * (1 + 4 * this.#dispersion))) return false;
     if (members < MIN_CALLS) return passedMs >= 2 * maxMs;
     return members * error * error >= this.#dispersion || passedMs >= maxMs;

@@ -29,8 +29,10 @@ export interface ConcurrencyLimiterOptions extends GateOptions {
   windowMs?: number | undefined;
   /** A cohort is measured for `windowMs / buckets` at least, 1 to 10,000. @default 100 */
   buckets?: number | undefined;
-  /** How loaded the callee is, 0 to 1; asked when a call meets the limit. `() => 1` limits always, which is what a client
-   * wants. @default processLoad() */
+  /**
+   * How loaded the downstream is, 0 to 1; asked when a call meets the limit. `() => 1` limits always, which is what a
+   * client wants. @default processLoad()
+   */
   load?: (() => number) | undefined;
   /** From this load on the limit holds, 0 to 1. @default 0.8 */
   loadThreshold?: number | undefined;
@@ -49,11 +51,14 @@ export interface ConcurrencyLimiterOptions extends GateOptions {
    * less steady, 0.01 to 1. @default 0.05 */
   precisionRatio?: number | undefined;
   /** The share of the limit that calls of tier 1, 2, 3 and 4 may fill: 1 for tier 1, then each > 0 and none larger than
-   * the one before it. When there is room for some, tier 1 goes first and tier 4 is refused first. Without it tiers are not looked at.
+   * the one before it. When there is room for some, tier 1 goes first and tier 4 is refused first. Without it tiers are
+   * not looked at.
    * @default none */
   tierRatios?: readonly [number, number, number, number] | undefined;
-  /** How long after its answer a call keeps its permit while its work goes on, ms, ≥ 0; Infinity = until the work ends, 0 =
-   * not at all. Then the permit is written off, and the observer hears of it. @default 30_000 */
+  /**
+   * How long after its answer a call keeps its permit while its work goes on, ms, ≥ 0; Infinity = until the work ends,
+   * 0 = not at all. Then the permit is written off, and the observer is told. @default 30_000
+   */
   abandonedMs?: number | undefined;
   /** Lets calls wait a moment where they would be refused. @default none */
   queue?: QueueOptions | undefined;
@@ -316,8 +321,8 @@ class QueuedLimiter extends QueuedGate implements QueuedConcurrencyLimiter {
 }
 
 /**
- * Refuses calls beyond what the callee works on at a time, which it finds out by itself, upwards as well as downwards. A
- * call counts as one, whatever its `cost`.
+ * Refuses calls beyond what the callee works on at a time, which it finds out by itself, upwards as well as downwards.
+ * A call counts as one, whatever its `cost`.
  *
  * With `queue` calls wait a moment before they are refused; then it is a policy and no gate, as gates do not wait.
  *

@@ -1,13 +1,13 @@
 /**
- * Little's law, `L = λ · W`: a callee that answers `maxQps` calls a second, each in `minRtt`, works on `maxQps · minRtt`
- * of them at a time, and what is in flight beyond that waits. Numbers only: no clock, no calls.
+ * Little's law, `L = λ · W`: a callee that answers `maxQps` calls a second, each in `minRtt`, works on
+ * `maxQps · minRtt` of them at a time, and what is in flight beyond that waits. Numbers only: no clock, no calls.
  *
  * In flight `n`, a callee of `capacity` answers in `minRtt · max(1, n / capacity)`. So one level of `n` cannot tell a
  * slow callee from a queue, nor whether there is room for more. Two can:
- * - `cruise` at `headroomRatio` over capacity: the response time gives the throughput, `maxQps = n / rtt`. Had the callee
- *   room, that is more than before.
- * - `drain` at `drainRatio` under it, for a moment, now and then and after every fall: no queue, so the response time is
- *   `minRtt`.
+ * - `cruise` at `headroomRatio` over capacity: the response time gives the throughput, `maxQps = n / rtt`. Had the
+ *   callee room, that is more than before.
+ * - `drain` at `drainRatio` under it, for a moment, now and then and after every fall: no queue, so the response time
+ *   is `minRtt`.
  *
  * docs/decisions/0003 has what lost, with figures.
  */
@@ -44,8 +44,8 @@ const DRAINS_A_WINDOW = 5;
 const DRAIN_LOSS_RATIO = 0.03;
 
 /**
- * What is left of the level of which `droppedRatio` were dropped. However regular their time-outs, they are no reason to
- * grow (Netflix/concurrency-limits #137); and one alarm does not take more than half.
+ * What is left of the level of which `droppedRatio` were dropped. However regular their time-outs, they are no reason
+ * to grow (Netflix/concurrency-limits #137); and one alarm does not take more than half.
  */
 const keptOf = (droppedRatio: number): number => Math.max(0.5, 1 - droppedRatio);
 

@@ -24,8 +24,8 @@ export interface Hedging {
 
 /**
  * How many microtasks an aborted attempt has to settle before the caller is told. The pipeline gives the function 32 of
- * them, the first policy around it 44, a step around that 56: what is inside is settled first. The pipeline itself gives 68
- * to a hedge around a policy that never settles.
+ * them, the first policy around it 44, a step around that 56: what is inside is settled first. The pipeline itself
+ * gives 68 to a hedge around a policy that never settles.
  */
 const GRACE = 64;
 
@@ -34,7 +34,10 @@ interface AttemptResult {
   readonly value: unknown;
 }
 
-/** One attempt. What an attempt that never settles keeps in memory is this object, which is emptied once the call is over. */
+/**
+ * One attempt. What an attempt that never settles keeps in memory is this object, which is emptied once the call is
+ * over.
+ */
 class Attempt {
   call: HedgedCall | undefined;
   ctx: Context | undefined;
@@ -210,8 +213,8 @@ export class HedgedCall {
 }
 
 /**
- * Without a stack trace: V8's keeps `this` of its frames, and with it the call and its answer, for as long as an attempt
- * that hangs keeps the reason.
+ * Without a stack trace: V8's keeps `this` of its frames, and with it the call and its answer, for as long as an
+ * attempt that hangs keeps the reason.
  */
 function answeredFirst(): DOMException {
   const { stackTraceLimit } = Error as { stackTraceLimit?: number };

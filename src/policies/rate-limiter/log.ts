@@ -9,9 +9,9 @@ const LEAST_ENTRIES = 16;
  * an entry's first one join it, and an entry goes out W after its last one:
  *
  * - `spanMs` = 0 is the exact log: an entry an instant, O(limit) memory;
- * - `spanMs` = W / B makes buckets that begin with a call instead of at fixed times, at most B + 1 of them. Nothing counts
- *   for less than W: never more than the limit in any window, whatever its phase. Nothing counts for more than W + W / B:
- *   a constant load gets at least B / (B + 1) of the limit.
+ * - `spanMs` = W / B makes buckets that begin with a call instead of at fixed times, at most B + 1 of them. Nothing
+ *   counts for less than W: never more than the limit in any window, whatever its phase. Nothing counts for more than W
+ *   + W / B: a constant load gets at least B / (B + 1) of the limit.
  */
 export class AdmissionLog implements Meter {
   readonly #windowMs: number;
@@ -116,8 +116,8 @@ export class AdmissionLog implements Meter {
   }
 
   /**
-   * Takes from the first entry that may hold a call of `at`. Where the clock has stepped back that can be one before the
-   * call's own, never one behind it, so what is still counted goes out no sooner than it should.
+   * Takes from the first entry that may hold a call of `at`. Where the clock has stepped back that can be one before
+   * the call's own, never one behind it, so what is still counted goes out no sooner than it should.
    */
   refund(at: number, cost: number): void {
     this.#advance(at);

@@ -13,7 +13,8 @@ export interface Reading {
 /**
  * Costs are > 0; time is held when `now` steps back; a meter of many keys looks at `key`. What it has counted does not
  * depend on the limit, which may be another one each time. `waitMs` and `read` only look: they change nothing, so a
- * later call with an earlier time counts as if none had looked. `held` is the latest time of the clock, if that has stepped back.
+ * later call with an earlier time counts as if none had looked. `held` is the latest time of the clock, if that has
+ * stepped back.
  */
 export interface Meter {
   /** Counts `cost` if it fits below `limit`; a refusal counts nothing. */

@@ -14,10 +14,10 @@ const PREVIOUS = 2;
  *
  *     previous · (1 − f) + current
  *
- * estimates what the last W ms held, as if the previous window's calls had been spread evenly (Cloudflare, "How we built
- * rate limiting capable of scaling to millions of domains", 2017). They may all have come at its end, so the W ms up to
- * that moment may hold limit · (1 + f): less than twice the limit, 2 · limit − 1 calls of cost 1; an aligned window holds
- * no more than the limit.
+ * estimates what the last W ms held, as if the previous window's calls had been spread evenly (Cloudflare, "How we
+ * built rate limiting capable of scaling to millions of domains", 2017). They may all have come at its end, so the W ms
+ * up to that moment may hold limit · (1 + f): less than twice the limit, 2 · limit − 1 calls of cost 1; an aligned
+ * window holds no more than the limit.
  */
 export class Counters {
   readonly #windowMs: number;

@@ -12,8 +12,8 @@ export interface RetryBudget {
   /** A call begins. Called once a call, before its first try. `now`, clock ms, saves it from reading the clock. */
   onRequest(now?: number): void;
   /**
-   * A call that `onRequest` was told of at `at` was never sent: a gate inside refused it, or its caller gave up before. It
-   * does not count.
+   * A call that `onRequest` was told of at `at` was never sent: a gate inside refused it, or its caller gave up before.
+   * It does not count.
    */
   onUnsent?(at?: number): void;
   /**

@@ -13,7 +13,7 @@ import {
   TIME,
   tracesOf,
 } from './arbitraries.js';
-import { type VirtualPipelineMaker, runTrace, type TraceRun } from './trace-run.js';
+import { runTrace, type TraceRun, type VirtualPipelineMaker } from './trace-run.js';
 
 /** Options of every ready-made property. */
 export interface PropertyOptions {

@@ -1,6 +1,6 @@
 /**
- * Sets: each class of messages has a queue and workers of its own, so that what kills or stalls its workers can only hurt its own
- * class. Source: Tencent's article on isolating QQ's back-end services ("set" is its word).
+ * Sets: each class of messages has a queue and workers of its own, so that what kills or stalls its workers can only
+ * hurt its own class. Source: Tencent's article on isolating QQ's back-end services ("set" is its word).
  */
 import type { WorkerOptions } from 'node:worker_threads';
 import { rejectSoon } from '../../core/call/promises.js';
@@ -37,7 +37,9 @@ export interface SetsOptions<S extends string = string> extends Pick<CommonOptio
   startTimeoutMs?: number | undefined;
   /** How long to wait before the second worker that dies young is replaced; doubles with each, ms, > 0. @default 100 */
   restartMinMs?: number | undefined;
-  /** The longest such wait, and how old a worker has to get for the next one to be replaced at once, ms. @default 10_000 */
+  /**
+   * The longest such wait, and how old a worker has to get for the next one to be replaced at once, ms. @default 10_000
+   */
   restartMaxMs?: number | undefined;
   /** Options of Node's `Worker`; `workerData`, if any, must be a plain object. @default {} */
   workerOptions?: Readonly<Record<string, unknown>> | undefined;
@@ -49,9 +51,10 @@ export interface Sets {
    * Has a worker of the message's set answer it. The bytes are copied.
    *
    * Rejects with a {@link RejectedError} when the set is full (`concurrency_limited`), the message has waited too long
-   * (`too_old`), or the sets are closed or the set's workers do not start (`no_instance`); with a {@link MessageLostError} when
-   * it killed its workers, the sets were closed over it, or no worker started for it; with the signal's reason or a {@link TimeoutError} when it was given up; else with what the
-   * handler threw. A message may be worked on more than once: its worker may have died after the work.
+   * (`too_old`), or the sets are closed or the set's workers do not start (`no_instance`); with a
+   * {@link MessageLostError} when it killed its workers, the sets were closed over it, or no worker started for it;
+   * with the signal's reason or a {@link TimeoutError} when it was given up; else with what the handler threw. A
+   * message may be worked on more than once: its worker may have died after the work.
    *
    * @throws nothing; bad input rejects with TypeError or RangeError
    */

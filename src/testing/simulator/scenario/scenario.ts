@@ -135,8 +135,8 @@ export interface Client {
    */
   cancels?: boolean | undefined;
   /**
-   * Which of several back-ends gets a call; a function returns its place in the list. Where a policy of the pipeline has
-   * set `ctx.instance` to a back-end's name or place, that counts.
+   * Which of several back-ends gets a call; a function returns its place in the list. Where a policy of the pipeline
+   * has set `ctx.instance` to a back-end's name or place, that counts.
    * @default 'round-robin'
    */
   route?: 'round-robin' | 'random' | ((call: CallInfo, env: ClientEnv) => number) | undefined;
