@@ -1,4 +1,5 @@
 /** What a benchmark case is. README.md says how to add one. */
+import { BASE_VERSION } from './base.js';
 
 /** What the measured code protects. It counts its calls: a success has to reach it, a refusal must not. */
 export interface Callee {
@@ -16,8 +17,12 @@ export type Call = () => unknown;
 export interface Case {
   /** Unique in its group. */
   name: string;
-  /** `floor`: what the language charges for the same. */
-  kind: 'floor' | 'ours' | 'peer';
+  /** `floor`: what the language charges for the same. `base`: the case of ours that it is named after, by version 0.1.0. */
+  kind: 'floor' | 'ours' | 'base' | 'peer';
+  /** Of ours: whether 0.1.0 is measured beside it, with the same setup. @default false */
+  base?: true;
+  /** How many operations a call makes; figures are those of one. @default 1 */
+  operations?: number;
   /** The floor to compare with. @default the group's first */
   floor?: string;
   /**
@@ -33,6 +38,17 @@ export interface Group {
   name: string;
   cases: Case[];
 }
+
+/** What a case of ours is called when it runs on 0.1.0. */
+export const baseName = (name: string): string => `${name}, ${BASE_VERSION}`;
+
+/** The group with the cases of 0.1.0, each after the case of ours that it is the same as. */
+export const withBase = (group: Group): Group => ({
+  ...group,
+  cases: group.cases.flatMap((made): Case[] =>
+    made.base ? [made, { ...made, name: baseName(made.name), kind: 'base' }] : [made],
+  ),
+});
 
 /** What a case is called on the command line and in results. */
 export const idOf = (group: Group, { name }: Case): string => `${group.name} / ${name}`;

@@ -7,7 +7,7 @@ const LABEL_WIDTH = 250;
 const BAR_WIDTH = 480;
 const ROW = 22;
 const GROUP_GAP = 44;
-const COLOURS = { floor: '#9aa0a6', ours: '#0b7a75', peer: '#d08c3f' };
+const COLOURS = { floor: '#9aa0a6', ours: '#0b7a75', base: '#7fb5b2', peer: '#d08c3f' };
 
 const escaped = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 

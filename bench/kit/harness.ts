@@ -4,8 +4,8 @@ import Benchmark from 'benchmark';
 import type { Call, Callee, Case } from './case.js';
 import { median } from './stats.js';
 
-/** Calls a batch: the engine's own cost per deferred iteration is some µs, which must not count. */
-const CALLS = 1_000;
+/** Operations a batch, about: the engine's own cost per deferred iteration is some µs, which must not count. */
+const OPERATIONS = 1_000;
 const WARM_UP_MS = 200;
 /** For how long one sample is taken, and all of them, s. */
 const SAMPLE_S = 0.02;
@@ -40,20 +40,20 @@ class CountingCallee implements Callee {
   }
 }
 
-/** A function that makes `CALLS` calls one after the other: async, unless the call is not. */
-function batchOf(call: Call, isAsync: boolean, mayReject: boolean): () => unknown {
+/** A function that makes so many calls one after the other: async, unless the call is not. */
+function batchOf(call: Call, calls: number, isAsync: boolean, mayReject: boolean): () => unknown {
   if (!isAsync) {
     return () => {
-      for (let i = 0; i < CALLS; i++) sink.last = call();
+      for (let i = 0; i < calls; i++) sink.last = call();
     };
   }
   if (!mayReject) {
     return async () => {
-      for (let i = 0; i < CALLS; i++) sink.last = await call();
+      for (let i = 0; i < calls; i++) sink.last = await call();
     };
   }
   return async () => {
-    for (let i = 0; i < CALLS; i++) {
+    for (let i = 0; i < calls; i++) {
       try {
         sink.last = await call();
       } catch (error) {
@@ -78,6 +78,8 @@ export class Subject {
   readonly #call: Call;
   readonly #batch: () => unknown;
   readonly #isAsync: boolean;
+  /** Operations a batch. */
+  readonly #operations: number;
   #batches = 0;
 
   private constructor(made: Case, callee: CountingCallee, call: Call, isAsync: boolean) {
@@ -85,7 +87,10 @@ export class Subject {
     this.#callee = callee;
     this.#call = call;
     this.#isAsync = isAsync;
-    this.#batch = batchOf(call, isAsync, made.refused !== undefined);
+    const { operations = 1 } = made;
+    const calls = Math.ceil(OPERATIONS / operations);
+    this.#operations = calls * operations;
+    this.#batch = batchOf(call, calls, isAsync, made.refused !== undefined);
   }
 
   static async prepare(made: Case): Promise<Subject> {
@@ -108,7 +113,7 @@ export class Subject {
   async nsPerCall(): Promise<number> {
     const { stats } = await (this.#isAsync ? this.#timeAsync() : this.#timeSync());
     await this.#check();
-    return (median(stats.sample) / CALLS) * 1e9;
+    return (median(stats.sample) / this.#operations) * 1e9;
   }
 
   /** Bytes allocated per call: heap growth while nothing was collected. Needs a large young generation. */
@@ -126,7 +131,7 @@ export class Subject {
       const before = getHeapStatistics().used_heap_size;
       for (let batch = 0; batch < HEAP_BATCHES; batch++) await this.#run();
       const grown = getHeapStatistics().used_heap_size - before;
-      if (profiler.stop().statistics.length === 0) samples.push(grown / HEAP_BATCHES / CALLS);
+      if (profiler.stop().statistics.length === 0) samples.push(grown / HEAP_BATCHES / this.#operations);
     }
     await this.#check();
     return Math.round(median(samples.slice(HEAP_SAMPLES_DROPPED)));
@@ -155,7 +160,7 @@ export class Subject {
 
   /** Throws unless what was measured is what the case says it is. */
   async #check(): Promise<void> {
-    const reachedRatio = this.#callee.reached / (this.#batches * CALLS);
+    const reachedRatio = this.#callee.reached / (this.#batches * this.#operations);
     const { refused } = this.#case;
     if (refused === undefined) {
       if (reachedRatio !== 1) throw new Error(`the callee got ${reachedRatio} of the calls, not all`);

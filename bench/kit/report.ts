@@ -1,4 +1,5 @@
 /** A run as Markdown. */
+import { BASE_VERSION } from './base.js';
 import {
   bestPeer,
   bytesOf,
@@ -16,7 +17,9 @@ import { type Verdict, verdicts } from './targets.js';
 import { type TargetRow, verdictText } from './verdict.js';
 
 export const figure = (value: number): string =>
-  Number.isInteger(value) ? value.toLocaleString('en') : value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
+  Number.isInteger(value)
+    ? value.toLocaleString('en')
+    : value.toFixed(value < 0.2 ? 3 : value < 10 ? 2 : value < 100 ? 1 : 0);
 
 export const nsText = (ns: number): string => (ns < 10 ? ns.toFixed(1) : Math.round(ns).toLocaleString('en'));
 
@@ -28,6 +31,7 @@ export function table(head: string[], rows: string[][]): string {
 
 function caseRow(run: Run, result: CaseResult): string[] {
   const floor = find(run, result.floorId);
+  const base = find(run, result.baseId);
   const peer = result.kind === 'ours' ? bestPeer(run, result.group) : undefined;
   return [
     result.kind === 'ours' ? `**${result.name}**` : result.name,
@@ -37,7 +41,8 @@ function caseRow(run: Run, result: CaseResult): string[] {
       : `± ${Math.round(spreadRatio(result.nsByRound) * 100)} %${isNoisy(result) ? ' (noisy)' : ''}`,
     bytesOf(result).toLocaleString('en'),
     floor ? figure(median(ratios(result, floor))) : '',
-    peer ? `${figure(median(ratios(peer, result)))} × as fast as ${peer.name}` : '',
+    base ? figure(median(ratios(result, base))) : '',
+    peer ? `${figure(median(ratios(result, peer)))} of ${peer.name}` : '',
   ];
 }
 
@@ -73,7 +78,7 @@ export function markdown(run: Run): string {
     ...groupNames.flatMap((group) => [
       `### ${group}`,
       table(
-        ['case', 'ns a call', 'spread', 'bytes a call', '× floor', 'beside the best peer'],
+        ['case', 'ns a call', 'spread', 'bytes a call', '× floor', `× ${BASE_VERSION}`, '× the best peer'],
         run.cases.filter((one) => one.group === group).map((one) => caseRow(run, one)),
       ),
     ]),

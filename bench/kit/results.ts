@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { type Case, type Group, idOf } from './case.js';
+import { baseName, type Case, type Group, idOf } from './case.js';
 import { median, spreadRatio } from './stats.js';
 
 const PEERS = [
@@ -27,6 +27,8 @@ export interface CaseResult {
   name: string;
   kind: Case['kind'];
   floorId: string | undefined;
+  /** The same case on 0.1.0. */
+  baseId?: string | undefined;
   /** Nanoseconds per call, one figure a round. */
   nsByRound: number[];
   bytesByRound: number[];
@@ -73,12 +75,15 @@ export const newRun = (rounds: number): Run => ({
 
 export function newCaseResult(group: Group, made: Case): CaseResult {
   const floor = group.cases.find(({ kind, name }) => kind === 'floor' && (made.floor ?? name) === name);
+  const base =
+    made.kind === 'ours' && group.cases.find((one) => one.kind === 'base' && one.name === baseName(made.name));
   return {
     id: idOf(group, made),
     group: group.name,
     name: made.name,
     kind: made.kind,
     floorId: floor && made.kind !== 'floor' ? idOf(group, floor) : undefined,
+    baseId: base ? idOf(group, base) : undefined,
     nsByRound: [],
     bytesByRound: [],
   };

@@ -1,4 +1,5 @@
 /** The figures that the library set out to reach. */
+import { BASE_VERSION } from './base.js';
 import { bestPeer, find, type Run, ratios } from './results.js';
 import { median } from './stats.js';
 import { missedAtLeast, missedAtMost } from './verdict.js';
@@ -75,6 +76,24 @@ const slowerThanPlus = (path: string, id: string, floorId: string, bound: number
   isAtMost: true,
 });
 
+/** The row's time in units of what 0.1.0 takes, then in units of a peer's, in the same rounds. */
+const timeOf = (path: string, id: string, ofBase: number, peerId: string, ofPeer: number): Target[] => [
+  {
+    path,
+    text: `≤ ${ofBase} of ${BASE_VERSION}`,
+    measure: (run) => timesAsLong(run, id, find(run, id)?.baseId),
+    bound: ofBase,
+    isAtMost: true,
+  },
+  {
+    path,
+    text: `≤ ${ofPeer} of ${peerId.split(' / ')[1]}`,
+    measure: (run) => timesAsLong(run, id, peerId),
+    bound: ofPeer,
+    isAtMost: true,
+  },
+];
+
 const nanoseconds = (path: string, id: string, bound: number): Target => ({
   path,
   text: `≤ ${bound} ns a call`,
@@ -83,19 +102,36 @@ const nanoseconds = (path: string, id: string, bound: number): Target => ({
   isAtMost: true,
 });
 
-const success = 'breaker success / evenkeel';
-
 export const targets: Target[] = [
-  slower('breaker, success', success, 'breaker success / fn().then(ok, fail) + clock', 1.2),
-  faster('breaker, success', success, 'breaker success / cockatiel SamplingBreaker', 1.7),
-  fasterThanPeers('refusal as a rejected promise', 'breaker refusal / evenkeel, execute', 8),
+  ...timeOf(
+    'breaker, success',
+    'breaker success / evenkeel',
+    0.88,
+    'breaker success / cockatiel ConsecutiveBreaker',
+    1,
+  ),
+  bytes('breaker, success', 'breaker success / evenkeel', 440),
+  ...timeOf(
+    'refusal as a rejected promise',
+    'breaker refusal / evenkeel, execute',
+    0.76,
+    'breaker refusal / cockatiel',
+    0.105,
+  ),
+  bytes('refusal as a rejected promise', 'breaker refusal / evenkeel, execute', 1_140),
   fasterThanPeers('refusal by `tryExecute`', 'breaker refusal / evenkeel, tryExecute', 25),
   fasterThanPeers('refusal by `tryAcquire`', 'breaker refusal / evenkeel, tryAcquire', 60),
   // What performance.now itself allocates.
   bytes('refusal by `tryAcquire`', 'breaker refusal / evenkeel, tryAcquire', 16),
   fasterThanPeers('timeout, success', 'timeout success / evenkeel', 4),
-  faster('breaker + timeout', 'breaker + timeout / evenkeel', 'breaker + timeout / opossum, with timeout', 3),
-  bytes('breaker + timeout', 'breaker + timeout / evenkeel', 1_000),
+  ...timeOf(
+    'breaker + timeout',
+    'breaker + timeout / evenkeel',
+    0.82,
+    'breaker + timeout / opossum, with timeout',
+    0.32,
+  ),
+  bytes('breaker + timeout', 'breaker + timeout / evenkeel', 980),
   slower(
     'rate limit, admitted',
     'rate limit admitted / evenkeel, buckets',
@@ -124,20 +160,34 @@ export const targets: Target[] = [
     1.2,
     20,
   ),
+  ...timeOf(
+    'fixed concurrency limit, free',
+    'fixed concurrency limit, free / evenkeel',
+    0.68,
+    'fixed concurrency limit, free / cockatiel bulkhead',
+    1.5,
+  ),
+  ...timeOf(
+    '64 tasks through a limit of 8, a task',
+    '64 tasks through a limit of 8 / evenkeel',
+    0.55,
+    '64 tasks through a limit of 8 / cockatiel bulkhead',
+    1.1,
+  ),
   slower('retry, success', 'retry success / evenkeel, the policy alone', 'retry success / fn().then(ok, fail)', 1.1),
   faster('retry, success', 'retry success / evenkeel, the policy alone', 'retry success / cockatiel', 2.5),
   nanoseconds('balancer, 3 instances', 'balancer, pick + report / evenkeel, 3', 200),
   // log 1,000 / log 3, and log 100 / log 3.
   slower('balancer, 100', 'balancer, pick + report / evenkeel, 100', 'balancer, pick + report / evenkeel, 3', 4.2),
   slower('balancer, 1,000', 'balancer, pick + report / evenkeel, 1000', 'balancer, pick + report / evenkeel, 3', 6.3),
-  faster('five policies', 'five policies / evenkeel', 'five policies / opossum, breaker, timeout, capacity', 3),
-  faster(
+  ...timeOf(
     'five policies',
     'five policies / evenkeel',
-    'five policies / cockatiel, retry, breaker, bulkhead, timeout',
-    40,
+    0.7,
+    'five policies / opossum, breaker, timeout, capacity',
+    0.42,
   ),
-  bytes('five policies', 'five policies / evenkeel', 1_100),
+  bytes('five policies', 'five policies / evenkeel', 980),
 ];
 
 /** Of the targets that this run has measured. */

@@ -25,10 +25,13 @@ function fail(text: string): never {
   process.exit(2);
 }
 
-const withoutPeers = (group: Group): Group => ({ ...group, cases: group.cases.filter(({ kind }) => kind !== 'peer') });
+const oursAndFloors = (group: Group): Group => ({
+  ...group,
+  cases: group.cases.filter(({ kind }) => kind === 'ours' || kind === 'floor'),
+});
 
 const measure = (worker: string, chosen: readonly Group[], title: string): Promise<Run> =>
-  measureAll(worker, chosen.map(withoutPeers), { rounds: ROUNDS, bytesRounds: 0, title });
+  measureAll({ now: worker }, chosen.map(oursAndFloors), { rounds: ROUNDS, bytesRounds: 0, title });
 
 function sayDoubts(run: Run): void {
   for (const doubt of doubts(run, ROUNDS)) console.error(doubt);

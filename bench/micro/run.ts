@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readArguments, usageAndExit } from '../../scripts/command-line.js';
-import { buildWorker, resultsDir } from '../kit/build.js';
+import { buildBaseWorker, buildWorker, resultsDir } from '../kit/build.js';
 import { idOf } from '../kit/case.js';
 import { chart } from '../kit/chart.js';
 import { MarkedPlace } from '../kit/marked-place.js';
@@ -37,7 +37,8 @@ async function main(): Promise<void> {
   if (values.list) return console.log(chosen.flatMap((group) => group.cases.map((one) => idOf(group, one))).join('\n'));
 
   const page = values.markdown === undefined ? undefined : new MarkedPlace(values.markdown, 'bench');
-  const run = await measureAll(await buildWorker(), chosen, { rounds, bytesRounds: Math.min(rounds, BYTES_ROUNDS) });
+  const workers = { now: await buildWorker(), base: await buildBaseWorker() };
+  const run = await measureAll(workers, chosen, { rounds, bytesRounds: Math.min(rounds, BYTES_ROUNDS) });
   const tables = markdown(run);
   mkdirSync(resultsDir, { recursive: true });
   writeFileSync(join(resultsDir, 'bench.json'), `${JSON.stringify(run, null, 2)}\n`);

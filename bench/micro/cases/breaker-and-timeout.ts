@@ -15,6 +15,7 @@ export const breakerAndTimeout: Group = {
     {
       name: 'evenkeel',
       kind: 'ours',
+      base: true,
       setup({ up }) {
         const guarded = pipeline(circuitBreaker(), dynamicTimeout({ limitMs: 500, maxMs: 1_000 }));
         return () => guarded.execute(up);

@@ -18,6 +18,7 @@ export const breakerRefusal: Group = {
     {
       name: 'evenkeel, execute',
       kind: 'ours',
+      base: true,
       floor: rejectionFloor.name,
       refused: isRejected,
       setup({ down }) {

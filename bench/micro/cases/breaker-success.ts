@@ -14,6 +14,7 @@ export const breakerSuccess: Group = {
     {
       name: 'evenkeel',
       kind: 'ours',
+      base: true,
       setup({ up }) {
         const guarded = pipeline(circuitBreaker());
         return () => guarded.execute(up);

@@ -110,3 +110,73 @@ export const concurrencySuccess: Group = {
     },
   ],
 };
+
+/** A fixed limit with room: peers only count. */
+export const concurrencyFixed: Group = {
+  name: 'fixed concurrency limit, free',
+  cases: [
+    thenAndClockFloor,
+    {
+      name: 'evenkeel',
+      kind: 'ours',
+      base: true,
+      setup({ up }) {
+        const guarded = pipeline(concurrencyLimiter({ load: () => 1, minLimit: ROOM, maxLimit: ROOM }));
+        return () => guarded.execute(up);
+      },
+    },
+    {
+      name: 'cockatiel bulkhead',
+      kind: 'peer',
+      setup({ up }) {
+        const policy = bulkhead(ROOM);
+        return () => policy.execute(up);
+      },
+    },
+  ],
+};
+
+const TASKS = 64;
+const AT_A_TIME = 8;
+
+/** `TASKS` of them at once, until all are done. */
+const allOf = (task: () => Promise<void>) => (): Promise<unknown> => Promise.all(Array.from({ length: TASKS }, task));
+
+/** More tasks than may run: most of them wait in a queue. A figure is that of one task. */
+export const concurrencyQueue: Group = {
+  name: `${TASKS} tasks through a limit of ${AT_A_TIME}`,
+  cases: [
+    { name: 'Promise.all', kind: 'floor', operations: TASKS, setup: ({ up }) => allOf(up) },
+    {
+      name: 'evenkeel',
+      kind: 'ours',
+      base: true,
+      operations: TASKS,
+      setup({ up }) {
+        const queue = { maxSize: TASKS, maxWaitMs: 1_000 };
+        const guarded = pipeline(
+          concurrencyLimiter({ load: () => 1, minLimit: AT_A_TIME, maxLimit: AT_A_TIME, queue }),
+        );
+        return allOf(() => guarded.execute(up));
+      },
+    },
+    {
+      name: 'cockatiel bulkhead',
+      kind: 'peer',
+      operations: TASKS,
+      setup({ up }) {
+        const policy = bulkhead(AT_A_TIME, TASKS);
+        return allOf(() => policy.execute(up));
+      },
+    },
+    {
+      name: 'p-limit',
+      kind: 'peer',
+      operations: TASKS,
+      setup({ up }) {
+        const limit = pLimit(AT_A_TIME);
+        return allOf(() => limit(up));
+      },
+    },
+  ],
+};

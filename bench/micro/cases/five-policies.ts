@@ -25,6 +25,7 @@ export const fivePolicies: Group = {
     {
       name: 'evenkeel',
       kind: 'ours',
+      base: true,
       setup({ up }) {
         const guarded = fivePolicyPipeline(1_000);
         return () => guarded.execute(up);

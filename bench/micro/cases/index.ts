@@ -1,10 +1,10 @@
-import type { Group } from '../../kit/case.js';
+import { type Group, withBase } from '../../kit/case.js';
 import { admissionRefusal, admissionSuccess } from './admission.js';
 import { balancerPick } from './balancer.js';
 import { breakerAndTimeout } from './breaker-and-timeout.js';
 import { breakerRefusal } from './breaker-refusal.js';
 import { breakerSuccess } from './breaker-success.js';
-import { concurrencyPermit, concurrencySuccess } from './concurrency-limiter.js';
+import { concurrencyFixed, concurrencyPermit, concurrencyQueue, concurrencySuccess } from './concurrency-limiter.js';
 import { fivePolicies } from './five-policies.js';
 import { fallbackSuccess, hedgeSuccess } from './hedge-and-fallback.js';
 import { rateLimitAdmitted, rateLimitRefused } from './rate-limiter.js';
@@ -12,7 +12,7 @@ import { rateLimitKeys } from './rate-limiter-keys.js';
 import { retrySuccess } from './retry.js';
 import { timeoutSuccess, timeoutWithOthers } from './timeout-success.js';
 
-export const groups: Group[] = [
+const all: Group[] = [
   breakerSuccess,
   breakerRefusal,
   timeoutSuccess,
@@ -23,6 +23,8 @@ export const groups: Group[] = [
   rateLimitKeys,
   concurrencyPermit,
   concurrencySuccess,
+  concurrencyFixed,
+  concurrencyQueue,
   retrySuccess,
   hedgeSuccess,
   fallbackSuccess,
@@ -31,3 +33,5 @@ export const groups: Group[] = [
   admissionSuccess,
   admissionRefusal,
 ];
+
+export const groups: Group[] = all.map(withBase);
