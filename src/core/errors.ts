@@ -38,29 +38,30 @@ export class RejectedError implements Error, Rejection {
   readonly policy: string;
   readonly reason: Reason;
   readonly retryAfterMs: number;
+  declare cause?: unknown;
   stack: string;
 
   constructor({ policy, reason, retryAfterMs }: Rejection, captureStack = false) {
     this.policy = policy;
     this.reason = reason;
     this.retryAfterMs = retryAfterMs;
-    // An own `stack` is what makes hosts print it where nobody catches it.
-    this.stack = RejectedError.#textOf(policy, reason);
+    // An own `stack` is what makes hosts print it where no code catches it.
+    this.stack = RejectedError.textOf(policy, reason);
     if (captureStack) this.stack = new Error(this.message).stack?.replace(/^Error/, this.name) ?? this.stack;
   }
 
-  static #policy: string | undefined;
-  static #reason: string | undefined;
-  static #text = '';
+  private static policy: string | undefined;
+  private static reason: string | undefined;
+  private static text = '';
 
   /** In overload one gate refuses call after call: its text is made once. */
-  static #textOf(policy: string, reason: string): string {
-    if (policy !== RejectedError.#policy || reason !== RejectedError.#reason) {
-      RejectedError.#policy = policy;
-      RejectedError.#reason = reason;
-      RejectedError.#text = `RejectedError: ${policy} refused the call: ${reason}`;
+  private static textOf(policy: string, reason: string): string {
+    if (policy !== RejectedError.policy || reason !== RejectedError.reason) {
+      RejectedError.policy = policy;
+      RejectedError.reason = reason;
+      RejectedError.text = `RejectedError: ${policy} refused the call: ${reason}`;
     }
-    return RejectedError.#text;
+    return RejectedError.text;
   }
 
   get code(): 'EVENKEEL_REJECTED' {
@@ -91,8 +92,8 @@ export class RejectedError implements Error, Rejection {
 }
 
 /**
- * The call was given up after `timeoutMs`. Recognise it by {@link isTimeout} or by `code`; whether the callee did the
- * work is not known.
+ * The call was given up after `timeoutMs`. Recognise it by {@link isTimeout} or by `code`; whether the downstream did
+ * the work is not known.
  */
 export class TimeoutError extends Error {
   readonly code = 'EVENKEEL_TIMEOUT';

@@ -3,6 +3,7 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { API_FILE, apiOfPackage } from '../../scripts/api.js';
 import { subpaths } from '../../scripts/subpaths.js';
 import { importsOf } from '../architecture/imports.js';
 import { parse, place, type Source, walk } from '../architecture/source.js';
@@ -28,6 +29,7 @@ const CORE = [
   'runGate',
   'systemClock',
   'waitUntil',
+  'workPermits',
 ];
 const RETRY = [
   'decorrelatedBackoff',
@@ -182,6 +184,10 @@ describe('the tarball', () => {
   it('finds `any` where there is one', () => {
     const text = `/** any */\nexport declare const any: 'any';\nexport declare function f(a: any[]): void;`;
     expect(anyTypes({ path: 'a.d.ts', text })).toEqual(['a.d.ts:3']);
+  });
+
+  it('declares the types of the file in api/, which `npm run build && npm run api` writes', { timeout: 60_000 }, () => {
+    expect(apiOfPackage(installed(''))).toBe(readFileSync(join(ROOT, API_FILE), 'utf8'));
   });
 
   it('imports only its own files, also in its types', () => {

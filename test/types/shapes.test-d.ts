@@ -21,6 +21,7 @@ import {
   pipeline,
   type RateLimiterUpdate,
   type RateLimitHeaders,
+  type RejectedError,
   type RetryUpdate,
   rateLimiter,
   rateLimitHeaders,
@@ -112,6 +113,15 @@ describe('RateLimitHeaders', () => {
     reply.headers(rateLimitHeaders(rateLimiter({ limit: 1, windowMs: 1 }).snapshot()));
     expectTypeOf<RateLimitHeaders>().toExtend<Record<string, string | undefined>>();
     new Headers(rateLimitHeaders({} as never) as Record<string, string>);
+  });
+});
+
+describe('RejectedError', () => {
+  it('is an Error with all its fields, also one of the other format', () => {
+    expectTypeOf<RejectedError>().toExtend<Error>();
+    expectTypeOf<RejectedError['cause']>().toEqualTypeOf<Error['cause']>();
+    // Without a private field, which makes two declarations of a class two types.
+    expectTypeOf<{ [F in keyof RejectedError]: RejectedError[F] }>().toExtend<RejectedError>();
   });
 });
 

@@ -42,7 +42,7 @@ type ProvidedBy<C> = C extends { readonly [PROVIDED]?: infer Fields } ? keyof No
 
 /**
  * What a caller may say of a call; the own fields of a custom context have to be given. An {@link AbortScope} in the
- * place of the signal spares making one.
+ * place of the signal saves making one.
  */
 export type Init<C extends Context> = Omit<C, keyof Context | typeof PROVIDED | ProvidedBy<C>> & {
   [F in keyof Context]?: Context[F] | (F extends 'signal' ? AbortScope : never) | undefined;
@@ -232,7 +232,7 @@ export class CallContext implements Context {
    */
   static start<R>(ctx: CallContext, under: CallContext): Promise<R> {
     const abortable = ctx.#abortable;
-    const aborted = abortable !== undefined && abortable.aborted;
+    const aborted = abortable?.aborted === true;
     let fn = under.#from;
     // Nearly always: the first context of a call that is not made in another one.
     if (!aborted && typeof fn === 'function' && under.#extra === undefined) {
@@ -307,7 +307,7 @@ function ownerOf(ctx: Context): typeof CallContext {
 }
 
 /**
- * A context like `ctx` but for `changes`; `ctx` stays as it was, and a signal that nobody has asked for stays unmade.
+ * A context like `ctx` but for `changes`; `ctx` stays as it was, and a signal that no code has asked for is not made.
  * The one way to change a context.
  *
  * A policy that has waited passes on `derive(ctx, { startedAt: ctx.clock.now() })`.
@@ -381,6 +381,6 @@ export function depthOf(ctx: CallContext): number {
 export function abortableOf(ctx: Context): Abortable | undefined {
   const its = classOf(ctx);
   if (its !== undefined) return its.abortableOf(ctx as CallContext);
-  // A context of somebody else's making, as in a test that calls `run` by hand.
+  // A context that this library did not make, as in a test that calls `run` by hand.
   return (ctx as Partial<Context>).signal && SignalScope.of(ctx.signal);
 }

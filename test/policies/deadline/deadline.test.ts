@@ -1,4 +1,12 @@
-import { type Context, type DeadlineOptions, deadline, isRejected, pipeline, type ResilienceEvent, type Verdict } from 'evenkeel';
+import {
+  type Context,
+  type DeadlineOptions,
+  deadline,
+  isRejected,
+  pipeline,
+  type ResilienceEvent,
+  type Verdict,
+} from 'evenkeel';
 import { manualClock } from 'evenkeel/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
