@@ -5,8 +5,13 @@
 import { spawnSync } from 'node:child_process';
 
 const ON_TOP_BYTES = 1_500;
-/** What the pipeline with a breaker was meant to cost. Its limit holds the line where it is: docs/performance.md. */
-const AIM_BYTES = 3_000;
+/** What 0.2.0 set out to reach. The limits hold the line where it is; docs/performance.md says what is in the way. */
+const AIM_BYTES: Readonly<Record<string, number>> = {
+  pipeline: 4_000,
+  'pipeline, circuitBreaker': 6_200,
+  'pipeline, retry': 8_000,
+  'pipeline, retry, circuitBreaker, dynamicTimeout': 10_100,
+};
 
 interface Measured {
   name: string;
@@ -27,7 +32,8 @@ const alone = measured.find(({ name }) => name === 'pipeline')?.size;
 if (alone === undefined) throw new Error('.size-limit.json has no entry "pipeline" to subtract');
 
 const rows = measured.map(({ name, size, sizeLimit }) => {
-  if (name === 'pipeline') return { name, size };
+  if (name === 'pipeline')
+    return { name, size, budget: `${sizeLimit} in all`, over: Math.max(0, size - (sizeLimit ?? size)) };
   const onTop = size - alone;
   const over = sizeLimit === undefined ? onTop - ON_TOP_BYTES : size - sizeLimit;
   const budget = sizeLimit === undefined ? `${ON_TOP_BYTES} on top` : `${sizeLimit} in all`;
@@ -35,8 +41,10 @@ const rows = measured.map(({ name, size, sizeLimit }) => {
 });
 console.log('Bytes, minified and gzipped, of what is imported from evenkeel:');
 console.table(rows);
-const breaker = measured.find(({ name }) => name === 'pipeline, circuitBreaker')?.size ?? 0;
-console.log(`The aim for pipeline and circuitBreaker is ${AIM_BYTES}; missed by ${Math.max(0, breaker - AIM_BYTES)}.`);
+for (const [name, aim] of Object.entries(AIM_BYTES)) {
+  const size = measured.find((one) => one.name === name)?.size ?? 0;
+  console.log(`The aim for ${name} is ${aim}; missed by ${Math.max(0, size - aim)}.`);
+}
 if (rows.some(({ over = 0 }) => over > 0)) {
   console.error('Over budget.');
   process.exitCode = 1;
