@@ -10,7 +10,7 @@ export class FileError extends UsageError {
   override readonly exitCode = 1;
 }
 
-/** A line of a stack trace that says nothing of the user's own code. */
+/** A line of a stack trace that says nothing about the user's own code. */
 const FOREIGN_FRAME = /^\s+at .*(node:|[\\/]node_modules[\\/])/;
 const FRAME = /^\s+at /;
 const NO_ES_MODULE = /Unexpected token 'export'|import statement outside a module|await is only valid|Top-level await/;

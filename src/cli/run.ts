@@ -107,7 +107,7 @@ async function play({ spec, scenario }: Loaded, { seed }: Options): Promise<Repo
   const { stderr } = process;
   try {
     return await simulate(seed === undefined ? scenario : { ...scenario, seed: Number(seed) }, {
-      // Only where somebody looks: a log would be full of it.
+      // Only with the debug switch: a log would be full of it.
       onProgress: ({ atMs, durationMs }) => {
         if (stderr.isTTY) stderr.write(`\r${spec}: ${Math.round((100 * atMs) / durationMs)} %`);
       },

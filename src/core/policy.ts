@@ -52,7 +52,7 @@ export interface WorkPermits {
   readonly abandonedMs: number;
   /**
    * Releases a permit of a call that was answered: now, or when the functions and bodies under `ctx` have ended,
-   * besides so many bodies that nobody reads.
+   * besides so many bodies that no code reads.
    */
   release(holder: PermitHolder, verdict: Verdict, elapsedMs: number, ctx: Context, besides: number): void;
 }
@@ -63,7 +63,7 @@ export interface Gate<in Need extends Context = Context> extends Policy<Need> {
   readonly reason: Reason;
   /** Judges the calls that this gate admitted; none = the default. */
   readonly classify?: Classify | undefined;
-  /** `false` spares a clock read where no gate of the step looks at `elapsedMs`, which then is 0. @default true */
+  /** `false` saves a clock read where no gate of the step looks at `elapsedMs`, which then is 0. @default true */
   readonly usesElapsed?: boolean | undefined;
   /** Whether the errors of its refusals carry a stack trace. @default false */
   readonly captureStack?: boolean | undefined;
@@ -79,7 +79,7 @@ export interface Gate<in Need extends Context = Context> extends Policy<Need> {
    * ended, and must not count it again. Not called for a call that its caller gave up: that one counts when it ends.
    */
   answered?(verdict: Verdict, elapsedMs: number, ctx?: Partial<Need>): void;
-  /** Gives the permit back: once for each `true` of `tryAcquire`, with the same `ctx`. Never throws. */
+  /** Releases the permit: once for each `true` of `tryAcquire`, with the same `ctx`. Never throws. */
   release(verdict: Verdict, elapsedMs: number, ctx?: Partial<Need>, details?: ReleaseDetails): void;
   /** How long to wait after a refusal, ms; exact where the gate can know; 0 = now, or no advice. */
   retryAfterMs(ctx?: Partial<Need>): number;
@@ -98,7 +98,7 @@ export interface CommonOptions {
   random?: Random | undefined;
   /** Told of refusals and changes of state, in plain data. */
   observer?: Observer | undefined;
-  /** What an outcome says about the callee. @default defaultClassify */
+  /** What an outcome says about the downstream. @default defaultClassify */
   classify?: Classify | undefined;
 }
 
@@ -106,6 +106,6 @@ export interface CommonOptions {
 export interface GateOptions extends CommonOptions {
   /** @default 'enforce' */
   mode?: Mode | undefined;
-  /** Whether the errors of refusals carry a stack trace; costs 2 µs a refusal. @default false */
+  /** Whether the errors of refusals carry a stack trace; costs 2 µs per refusal. @default false */
   captureStack?: boolean | undefined;
 }

@@ -8,9 +8,9 @@ import { type RetryOptions, retry } from '../policies/retry/index.js';
 
 /** Options of {@link standard}: those of each policy, `false` to leave it out; and those that all of them have. */
 export interface StandardOptions extends Pick<CommonOptions, 'clock' | 'random' | 'observer' | 'classify'> {
-  /** How long a try may take; depends on the callee, so there is no default. */
+  /** How long a try may take; depends on the downstream, so there is no default. */
   timeout: DynamicTimeoutOptions;
-  /** The quota that the callee has given. @default false */
+  /** The quota that the downstream has given. @default false */
   rateLimit?: RateLimiterOptions | false | undefined;
   /** How many calls may be in flight. @default { load: () => 1 } */
   concurrency?: ConcurrencyLimiterOptions | false | undefined;
@@ -21,8 +21,8 @@ export interface StandardOptions extends Pick<CommonOptions, 'clock' | 'random' 
 }
 
 /**
- * The recommended pipeline around calls to one callee, in the recommended order: what speaks of the whole call first,
- * then the retry, then what speaks of each try. docs/order.md has it written out, to be pasted when
+ * The recommended pipeline around calls to one downstream, in the recommended order: what concerns the whole call
+ * first, then the retry, then what concerns each try. docs/order.md has it written out, to be pasted when
  * options are not enough.
  *
  * @throws TypeError or RangeError for a bad option, in the name of the policy that it is for.

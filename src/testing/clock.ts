@@ -32,7 +32,7 @@ export interface ManualClock extends Clock {
   jump(ms: number): void;
 }
 
-/** More timers than this at one time, and the time stands still for good. */
+/** More timers than this at one time, and manual time would never move on. */
 const MAX_AT_ONCE = 100_000;
 /** More timers than this in one `settle`, and the promise does not depend on them. */
 const MAX_IN_SETTLE = 250_000;

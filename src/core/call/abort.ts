@@ -35,7 +35,7 @@ export class AbortScope {
     return this.#controller.signal;
   }
 
-  /** The controller of a signal that was read; undefined = nobody has the signal. */
+  /** The controller of a signal that was read; undefined = no code has the signal. */
   get controller(): AbortController | undefined {
     return this.#controller;
   }

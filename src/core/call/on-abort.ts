@@ -18,7 +18,7 @@ export function onAbort(ctx: Context, listener: () => void): () => void {
     listener();
     return nothing;
   }
-  // Not `listener` itself: given twice, it is called twice, and one can be taken back.
+  // Not `listener` itself: given twice, it is called twice, and one can be removed.
   const once = (): void => listener();
   abortable.add(once);
   return () => abortable.remove(once);

@@ -51,7 +51,7 @@ export class Ledger {
       else this.#append(COUNTED);
     } else {
       this.#known++;
-      // A call of the same context that never ended: its mark does not speak of this one.
+      // A call of the same context that never ended: its mark is not about this one.
       this.#unmark(ctx);
     }
   }
@@ -71,7 +71,7 @@ export class Ledger {
     }
   }
 
-  /** Takes out an admission that ends, and tells of which kind it was; one that never was is `UNCOUNTED`. */
+  /** Takes out an admission that ends, and returns of which kind it was; one that never was is `UNCOUNTED`. */
   end(ctx: object | undefined): Admission {
     if (ctx === undefined || this.#marked > 0 || this.#known === 0) return this.#end(ctx);
     this.#known--;

@@ -101,7 +101,7 @@ export class RollingWindow {
       this.#counts.fill(0, this.#headSlot * series, (this.#headSlot + 1) * series);
     }
     this.#headAt = this.#headSlot * series;
-    // Added up anew, once a bucket: subtracting would let the rounding of fractions pile up.
+    // Added up again, once per bucket: subtracting would let the rounding of fractions pile up.
     this.#older.fill(0);
     for (let i = 0; i < this.#counts.length; i++) (this.#older[i % series] as number) += this.#counts[i] as number;
   }

@@ -10,7 +10,7 @@ export function readTierRatios(read: OptionReader): TierRatios | undefined {
   const given = read.array('tierRatios', 'an array of 4 numbers');
   if (given === undefined) return undefined;
   if (given.length !== 4) return invalid(owner, 'tierRatios.length', '4', given.length);
-  // A limit that nobody may fill is another limit.
+  // A limit that no tier may fill is another limit.
   if (given[0] !== 1) return invalid(owner, 'tierRatios[0]', '1', given[0], typeof given[0] !== 'number');
   let max = 1;
   for (const [i, ratio] of given.entries()) {
@@ -19,7 +19,7 @@ export function readTierRatios(read: OptionReader): TierRatios | undefined {
   return given as unknown as TierRatios;
 }
 
-/** 0 for tier 1 … 3 for tier 4, which is also that of a tier nobody knows. */
+/** 0 for tier 1 … 3 for tier 4, which is also that of an unknown tier. */
 export function rankOf(ctx: Partial<Context> | undefined): 0 | 1 | 2 | 3 {
   const tier = ctx?.tier;
   if (tier === 1) return 0;

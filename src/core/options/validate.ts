@@ -61,7 +61,7 @@ export const hasMethods = (value: unknown, methods: readonly string[]): boolean 
 export const objectWith = (methods: readonly string[]): string =>
   methods.length > 0 ? `an object with ${methods.join(', ')}` : 'an object';
 
-/** Reads the options of one factory by name; {@link OptionReader.done} refuses the names that nobody asked for. */
+/** Reads the options of one factory by name; {@link OptionReader.done} refuses names that were not asked for. */
 export class OptionReader {
   readonly owner: string;
   readonly #given: Record<string, unknown>;
@@ -143,7 +143,7 @@ export class OptionReader {
     return hasMethods(value, methods) ? (value as T) : this.#wrongType(option, objectWith(methods), value);
   }
 
-  /** @throws TypeError for an option that nobody has asked for. */
+  /** @throws TypeError for an option that was not asked for. */
   done(): void {
     for (const option of Object.keys(this.#given)) {
       if (this.#known.includes(option)) continue;

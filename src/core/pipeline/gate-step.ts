@@ -129,7 +129,7 @@ export class GateStep implements Layer {
       if (abortable?.aborted) throw abortable.reason;
       const policy = this.#labels[place] as string;
       seen = { policy, reason: gate.reason, retryAfterMs: gate.retryAfterMs(ctx) };
-      // An error object only where somebody looks at it: a stack was asked for, or an outer gate judges it.
+      // An error object only where code looks at it: a stack was asked for, or an outer gate judges it.
       if (gate.captureStack) seen = new RejectedError(seen, true);
       for (let i = 0; i < place; i++) if ((this.#gates[i] as Gate).classify) seen = toError(seen);
     } catch (error) {
@@ -223,7 +223,7 @@ export class GateStep implements Layer {
   }
 }
 
-/** The error of a refusal, which is an error already where somebody had to see it earlier. */
+/** The error of a refusal, which is an error already where code had to see it earlier. */
 export const toError = (rejection: Rejection): RejectedError =>
   rejection instanceof RejectedError ? rejection : new RejectedError(rejection);
 

@@ -18,7 +18,7 @@ export const ENDED = 3;
 
 /**
  * A call that may end early: its own timer, and what aborts the contexts inside. A plain class with few fields, since
- * one is made for each call; a scope only where somebody asks for it.
+ * one is made for each call; a scope only where code asks for it.
  */
 export class LimitedCall implements TimerNode, Abortable {
   declare place: number;

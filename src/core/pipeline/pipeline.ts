@@ -35,7 +35,7 @@ export interface Pipeline<C extends Context = Context> {
   readonly policies: readonly Policy<C>[];
   /**
    * Calls `fn` under the policies. Rejects with a {@link RejectedError} when a gate refuses, with `signal.reason` when
-   * the caller aborts (also when `fn` does not heed the signal), with a {@link TimeoutError} when a timeout fires, else
+   * the caller aborts (also when `fn` ignores the signal), with a {@link TimeoutError} when a timeout fires, else
    * with what `fn` threw.
    */
   execute<R>(fn: (ctx: C) => R | PromiseLike<R>, ...init: InitArgument<C>): Promise<R>;

@@ -6,7 +6,7 @@ import type { Gate, Next, Policy } from '../policy.js';
 export interface Step {
   /** Takes the permits of the gates that stand outermost, or of none and says which refused. */
   admit(ctx: Context): Rejection | undefined;
-  /** After `admit`: what is inside, and what becomes of its outcome. */
+  /** After `admit`: what is inside, and what is done with its outcome. */
   proceed<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R>;
   /** Both. */
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R>;

@@ -6,7 +6,7 @@ export type TimerHandle = unknown;
 /** How a timer of a {@link Clock} is meant. */
 export interface TimerOptions {
   /**
-   * Whether the process stays alive until the timer has fired or is cleared: `true` for a wait that somebody awaits,
+   * Whether the process stays alive until the timer has fired or is cleared: `true` for a wait that code awaits,
    * `false` for what only tidies up. @default true
    */
   keepAlive?: boolean | undefined;
@@ -24,7 +24,7 @@ export interface Clock {
    * alive. A clock that has no process to keep alive, as a virtual one, may ignore `options`.
    */
   setTimer(fn: () => void, ms: number, options?: TimerOptions): TimerHandle;
-  /** `setTimer` for a moment of this clock: spares those who know the time from reading it again. */
+  /** `setTimer` for a moment of this clock: saves those who know the time from reading it again. */
   setTimerAt?(fn: () => void, dueMs: number, options?: TimerOptions): TimerHandle;
   /** Forgets the timer; harmless when it has fired or was cleared already. */
   clearTimer(timer: TimerHandle): void;
@@ -36,7 +36,7 @@ export interface Clock {
 const hostSetTimeout = setTimeout;
 const hostPerformance = performance;
 
-/** The host's monotonic time, ms. Fake timers replace `setTimeout` and `performance`, so the first tells of both. */
+/** The host's monotonic time, ms. Fake timers replace `setTimeout` and `performance`, so the first shows both. */
 export const hostNow = (): number => (setTimeout === hostSetTimeout ? hostPerformance : performance).now();
 
 /** The longest delay that hosts take, ms; beyond it they fire at once. */

@@ -195,8 +195,8 @@ export class HostTimers {
   }
 
   /**
-   * Calls come one after another: the host is not told after each that nobody waits, but after a turn of its event loop
-   * in which none has followed.
+   * Calls come one after another: the host is not told after each that no call waits, but after a turn of its event
+   * loop in which none has followed.
    */
   #release(): void {
     if (!this.#holds || this.#afterTurn === undefined) return;
@@ -262,7 +262,7 @@ export function timerAt(clock: Clock, fn: () => void, dueMs: number, keepAlive =
 }
 
 /**
- * Keeps the host's event loop alive while somebody waits for another thread: the one use of a timer that does, since a
+ * Keeps the host's event loop alive while code waits for another thread: the one use of a timer that does, since a
  * wait that only another thread can end (`Atomics.waitAsync`) is no reason for the host to stay.
  */
 export class HostHold {

@@ -37,7 +37,8 @@ export interface Balancer<T> {
    */
   pick(ctx?: Partial<Context>): T;
   /**
-   * How a call to `instance` ended, once a call; `elapsedMs` after it began. One that is not there any more is let be.
+   * How a call to `instance` ended, once per call; `elapsedMs` after it began. One that is not there any more is
+   * ignored.
    * @throws TypeError for what is no verdict.
    */
   report(instance: T, verdict: Verdict, elapsedMs: number): void;
@@ -54,7 +55,7 @@ export interface Balancer<T> {
   /** Changes settings at once and keeps what is known of the instances; all or nothing. */
   update(options: BalancerUpdate): void;
   snapshot(): BalancerSnapshot<T>;
-  /** Stops the balancer's own probes for good; users' calls are the probes from then on. */
+  /** Stops the balancer's own probes permanently; users' calls are the probes from then on. */
   close(): void;
 }
 
@@ -246,7 +247,7 @@ class MaskingBalancer<T> implements Balancer<T>, Picker<Instance<T>> {
       now = this.#clock.now();
       if (now < this.#latest - SET_BACK_MS && now > -Infinity) this.#setBack(now);
     }
-    // Not by `Math.max`, which makes a number of its own: 24 bytes a call.
+    // Not by `Math.max`, which makes a number of its own: 24 bytes per call.
     if (now > this.#latest && now < Infinity) this.#latest = now;
     return this.#latest;
   }

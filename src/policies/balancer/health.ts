@@ -1,5 +1,5 @@
 /**
- * How well one instance is, from the outcomes of its own calls alone. Its weight is a share of its static weight:
+ * How healthy one instance is, from the outcomes of its own calls alone. Its weight is a share of its static weight:
  *
  *     masked                                                    0
  *     else  min(ramp, (ρ / healthyRatio)^16, but ≥ 0.05)        ρ = success ratio of its latest 200 calls or so
@@ -28,7 +28,7 @@ const EXPONENTIAL_START = 0.01;
  * How many calls the success ratio looks back on: by number, so that an instance with few calls is judged as surely.
  */
 const SAMPLES = 200;
-/** What an ill instance keeps, or there would be nothing to judge it by. */
+/** What an unhealthy instance keeps, or there would be nothing to judge it by. */
 const LEAST_WEIGHT = 0.05;
 /** Failures in a row that end a recovery. One would do so at every error that is ordinary. */
 const RELAPSE_FAILURES = 2;

@@ -3,7 +3,7 @@ import { Health } from './health.js';
 
 /** How many response times the average looks back on. */
 const LATENCY_SAMPLES = 20;
-/** An average of which nothing new is heard fades, or a slow answer would keep calls away for good. */
+/** An average without new values fades, or a slow answer would keep calls away permanently. */
 const FADE_MS = 10_000;
 
 /** What is kept of one instance. */

@@ -30,7 +30,9 @@ export interface BalancerOptions<T> extends CommonOptions {
    * them; ms, > 0. @default 5_000
    */
   probeIntervalMs?: number | undefined;
-  /** Finds out whether an instance that is not up is well, so that no user's call has to. @default users' calls do */
+  /**
+   * Finds out whether an instance that is not up is healthy, so that no user's call has to. @default users' calls do
+   */
   probe?: Probe<T> | undefined;
   /** How the weight of an instance comes back. @default 'linear' */
   ramp?: 'linear' | 'exponential' | undefined;

@@ -2,7 +2,7 @@ import type { Clock, TimerHandle } from '../../core/time/clock.js';
 import { timerAt } from '../../core/time/timers.js';
 import type { Instance } from './instance.js';
 
-/** Resolves when `instance` is well; rejects, or resolves with `false`, when it is not. Heed the signal. */
+/** Resolves when `instance` is healthy; rejects, or resolves with `false`, when it is not. Honour the signal. */
 export type Probe<T> = (instance: T, options: { signal: AbortSignal }) => unknown;
 
 /** Told how a probe ended. */

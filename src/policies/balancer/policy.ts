@@ -79,10 +79,10 @@ export class BalancerPolicy<T, I extends { readonly value: T }> implements Polic
 
   /** In flight until the work has ended; judged at the answer, or at the end of its body. */
   #holderOf(picked: I): PermitHolder {
-    let learnt = false;
+    let learned = false;
     const learn = (verdict: Verdict, ctx: Context): void => {
-      if (!learnt) this.#picker.learn(picked, verdict, ctx);
-      learnt = true;
+      if (!learned) this.#picker.learn(picked, verdict, ctx);
+      learned = true;
     };
     return {
       classify: this.#classify,

@@ -23,7 +23,7 @@ export interface InstanceSnapshot<T> {
 /** Plain data on a balancer. */
 export interface BalancerSnapshot<T> {
   instances: InstanceSnapshot<T>[];
-  /** Whether too many are ill, so that all get their full weight. */
+  /** Whether too many are unhealthy, so that all get their full weight. */
   panic: boolean;
 }
 
@@ -31,7 +31,7 @@ export interface BalancerSnapshot<T> {
 const LOW_RATIO = 0.5;
 const NOT_LOW_RATIO = 0.6;
 
-/** The instances, and by what weight each is chosen: its health's, or its full one while too many are ill. */
+/** The instances, and by what weight each is chosen: its health's, or its full one while too many are unhealthy. */
 export class Pool<T> {
   readonly #choice: Choice<T>;
   readonly #instances = new Map<T, Instance<T>>();

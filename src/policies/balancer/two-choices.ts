@@ -5,8 +5,8 @@ import type { Instance } from './instance.js';
 /**
  * Power of two choices: of two instances drawn by weight, the one with the smaller response time × calls in flight.
  * Source: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing"; the cost is Finagle's Peak EWMA
- * without the peak. The draw is exact and in O(log n): a tree of sums, each made anew from the two below it, so nothing
- * drifts.
+ * without the peak. The draw is exact and in O(log n): a tree of sums, each made again from the two below it, so
+ * nothing drifts.
  */
 export class TwoChoices<T> implements Choice<T> {
   readonly #random: Random;

@@ -1,9 +1,9 @@
 /**
- * Faults on purpose, to see whether what stands around a callee bears them: latency, errors, calls without an answer,
- * calls broken off. Off until it is started; stops by itself when the steady state no longer holds.
+ * Faults on purpose, to see whether the policies around a downstream handle them: latency, errors, calls without an
+ * answer, calls broken off. Off until it is started; stops by itself when the steady state no longer holds.
  *
  * Source: "Principles of Chaos Engineering" (principlesofchaos.org): a steady state as the hypothesis, faults as they
- * happen in earnest, and the least possible harm.
+ * happen in production, and the least possible harm.
  */
 import { AbortScope } from '../../core/call/abort.js';
 import { abortableOf, type Context, derive, deriveAbortable } from '../../core/call/context.js';
@@ -54,13 +54,13 @@ export interface ChaosSnapshot {
   held: number;
 }
 
-/** A {@link chaos} experiment: a policy that stands next to the callee. */
+/** A {@link chaos} experiment: a policy that stands next to the downstream. */
 export interface Chaos extends Policy {
   /**
-   * Starts the experiment, or starts it anew.
+   * Starts the experiment, or starts it again.
    *
    * @returns whether it did: not while the steady state does not hold
-   * @throws Error when nobody has asked for {@link Chaos.steadyState}, where that is what measures: nothing would end
+   * @throws Error when no code has asked for {@link Chaos.steadyState}, where that is what measures: nothing would end
    *   the experiment. TypeError when the function in its place gives neither true nor false, as an async one does.
    */
   start(): boolean;
@@ -119,7 +119,7 @@ class Experiment implements Chaos {
 
   run<C extends Context, R>(ctx: C, next: Next<C, R>): Promise<R> {
     if (this.#endedBy !== undefined) return callNext(ctx, next);
-    // Its policy was taken and left out, or stands inside: nobody measures what this would do.
+    // Its policy was taken and left out, or stands inside: nothing measures what this would do.
     if (this.#watch?.used === false) {
       this.#end('steady_state');
       return callNext(ctx, next);
@@ -153,7 +153,7 @@ class Experiment implements Chaos {
       await this.#hold(ctx, delayMs);
       delayed = derive<Context>(ctx, { startedAt: this.clock.now() }) as C;
     }
-    // What the experiment left behind when it ended is spared the rest.
+    // What the experiment left behind when it ended is not delayed by the rest.
     if (this.#endedBy !== undefined) return callNext(delayed, next);
     if (fault?.kind === 'error')
       throw fault.error === undefined ? new InjectedError(this.name, 'error') : fault.error();
@@ -288,7 +288,7 @@ function readSteadyState(read: OptionReader): SteadyState | (() => boolean) {
 }
 
 /**
- * An experiment with faults, off until `start()`. It stands innermost, in the callee's place, and its
+ * An experiment with faults, off until `start()`. It stands innermost, in the downstream's place, and its
  * {@link Chaos.steadyState} outermost; what stands between is put to the test. Ends after `durationMs`, when the steady
  * state breaks, or by `stop()`, whichever is first; then calls go through as if it were not there.
  *

@@ -12,7 +12,7 @@ export interface FaultConditions {
   fromMs?: number | undefined;
   /** Not from then on, ms since the start; > fromMs. @default Infinity */
   untilMs?: number | undefined;
-  /** The schedule begins anew after so long, ms; ≥ untilMs. @default never */
+  /** The schedule begins again after so long, ms; ≥ untilMs. @default never */
   everyMs?: number | undefined;
 }
 

@@ -24,7 +24,7 @@ const GOOD = 0;
 const BAD = 1;
 const BUCKETS = 20;
 
-/** Watches the calls of whoever stands around everything that is meant to hide the faults. */
+/** Watches the calls from outside all policies that are meant to hide the faults. */
 export class SteadyStatePolicy implements Policy {
   readonly name: string;
   readonly clock: Clock;
@@ -76,7 +76,7 @@ export class SteadyStatePolicy implements Policy {
       if (late) return;
       const verdict = judge(this.#classify, ok, result, ctx);
       if (verdict === 'success') this.#count(GOOD);
-      // A refusal tells nothing about the callee, and the caller goes without an answer all the same.
+      // A refusal says nothing about the downstream, and the caller goes without an answer all the same.
       else if (verdict !== 'ignored' || (!ok && isRejected(result))) this.#count(BAD);
     };
     return callNext(ctx, next).then(

@@ -3,8 +3,8 @@
  *
  *     p = max(0, (requests − k · accepts) / (requests + 1))
  *
- * is the probability with which a call is refused here. Refusals count as requests, so the callee gets about k calls
- * for each that it takes. Source: Site Reliability Engineering, chapter 21, "Handling Overload".
+ * is the probability with which a call is refused here. Refusals count as requests, so the downstream gets about k
+ * calls for each that it takes. Source: Site Reliability Engineering, chapter 21, "Handling Overload".
  */
 import type { Context } from '../../core/call/context.js';
 import { notify } from '../../core/events.js';
@@ -17,7 +17,7 @@ import { Throttle } from './throttle.js';
 
 /** Options of {@link circuitBreaker}. */
 export interface CircuitBreakerOptions extends GateOptions {
-  /** How many calls the callee may get for each that it takes, ≥ 1. Smaller refuses more. @default 2 */
+  /** How many calls the downstream may get for each that it takes, ≥ 1. Smaller refuses more. @default 2 */
   k?: number | undefined;
   /** How far back counts, ms, > 0; longer than nearly all calls last. @default 10_000 */
   windowMs?: number | undefined;
@@ -25,8 +25,10 @@ export interface CircuitBreakerOptions extends GateOptions {
   buckets?: number | undefined;
   /** Fewer calls than this in the window refuse nothing, ≥ 0. @default 10 */
   minRequests?: number | undefined;
-  /** `fast` re-opens the way within about a second of the callee's recovery; `sre` is the bare formula, which takes up
-   * to several windows. @default 'fast' */
+  /**
+   * `fast` admits all calls again within about a second of the downstream's recovery; `sre` is the bare formula, which
+   * takes up to several windows. @default 'fast'
+   */
   recovery?: 'fast' | 'sre' | undefined;
 }
 
@@ -143,7 +145,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   #timeOf(ctx: Partial<Context> | undefined): number {
     const now = ctx?.startedAt ?? this.clock.now();
     if (now >= this.#latest && now < Infinity) {
-      // Not by `Math.max`, which makes a number of its own: 16 bytes and 5 ns a call.
+      // Not by `Math.max`, which makes a number of its own: 16 bytes and 5 ns per call.
       this.#latest = now;
     } else if (now < this.#latest - this.#windowMs && now > -Infinity) {
       this.#window.restart();
@@ -185,7 +187,7 @@ class SreBreaker extends GateBase implements CircuitBreaker {
     return requests === 0 || (this.#throttle as Throttle).isOver(this.#settings.k);
   }
 
-  /** What was counted before the callee's recovery is stale. */
+  /** What was counted before the downstream's recovery is stale. */
   #close(now: number): void {
     this.#window.clear();
     this.#forgottenAt = now;
@@ -199,7 +201,8 @@ class SreBreaker extends GateBase implements CircuitBreaker {
   }
 
   /**
-   * Until a call gets through whatever the callee does: the next probe; by the bare formula, the window's next step.
+   * How long until a call gets through whatever the downstream does: the next probe; with the bare formula, the
+   * next step of the window.
    */
   retryAfterMs(ctx?: Partial<Context>): number {
     const now = ctx?.startedAt ?? this.clock.now();
@@ -233,8 +236,8 @@ class SreBreaker extends GateBase implements CircuitBreaker {
 }
 
 /**
- * Refuses calls to a callee that fails them, as many as it takes for the callee to get about `k` calls for each that it
- * can serve. It never opens for good, so there is no half-open state to get stuck in.
+ * Refuses calls to a downstream that fails them, as many as it takes for the downstream to get about `k` calls for each
+ * that it can serve. It never opens completely, so there is no half-open state to get stuck in.
  *
  * @throws TypeError or RangeError for a bad option.
  */

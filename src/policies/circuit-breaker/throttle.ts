@@ -1,18 +1,18 @@
 import type { Random } from '../../core/numbers/random.js';
 
 /**
- * Share of the `k − 1` further calls that an accepted call earns. At 1 the callee gets up to 1.002 of the bound
+ * Share of the `k − 1` further calls that an accepted call earns. At 1 the downstream gets up to 1.002 of the bound
  * `1.1 · k · capacity` in a second, at 0.95 up to 0.977.
  */
 const EARNED_SHARE = 0.95;
 /**
- * Over how long they are spread. Shorter recovers sooner, but under 1 / capacity they are all spent before the callee
- * can take another; 20 to 160 ms all hold the bounds.
+ * Over how long they are spread. Shorter recovers sooner, but under 1 / capacity they are all spent before the
+ * downstream can take another; 20 to 160 ms all hold the bounds.
  */
 const SPREAD_MS = 40;
 /**
- * After a call that was taken the next probe comes this soon: it seeds the growth where round trips are long. 25 ms
- * would recover 0.1 to 0.4 s sooner, and be twice what the callee of the demo, at 20 a second, can take.
+ * How soon after an accepted call the next probe comes: it starts the growth where round trips are long. 25 ms
+ * would recover 0.1 to 0.4 s sooner, and be twice what the downstream of the demo, at 20 per second, can take.
  */
 const FIRST_PROBE_MS = 100;
 /** After each failed one it takes twice as long, up to this: over 500, so never three in a second; under 1,000. */
@@ -22,7 +22,8 @@ const KEEP_MS = 1_000;
 /** The bound is on any second: a second after the entry, what was sent before it no longer counts. */
 const DEBT_MS = 1_000;
 /**
- * A second of calls without a refusal, and the callee well: over. At half a second it flaps near capacity = load / k.
+ * A second of calls without a refusal while the downstream is healthy ends it. At half a second it flaps near
+ * capacity = load / k.
  */
 const CALM_MS = 1_000;
 /** A longer time without a call counts as this much: silence tells nothing, and on-and-off traffic would close it. */
@@ -33,10 +34,10 @@ const LEAST_EARNED = 1.05;
 const REPORT_MS = 150;
 
 /**
- * What a circuit breaker does while it throttles with `recovery: 'fast'`: every call that the callee takes earns it
- * about `k` more, spread over the next moments, and every call sent spends one. So the callee gets no more than `k`
- * times what it has just taken, plus a probe now and then; how long it was ill plays no part; and what it gets can
- * double (k = 2) with every round trip. Plain numbers, no timer. docs/decisions/0002 has what lost and the figures.
+ * What a circuit breaker does while it throttles with `recovery: 'fast'`: every call that the downstream takes earns it
+ * about `k` more, spread over the next moments, and every call sent spends one. So the downstream gets no more than `k`
+ * times what it has just taken, plus a probe now and then; how long it was unhealthy plays no part; and what it gets
+ * can double (k = 2) with every round trip. Plain numbers, no timer. docs/decisions/0002 has what lost and the figures.
  */
 export class Throttle {
   readonly #random: Random;
@@ -113,29 +114,31 @@ export class Throttle {
   settle(accepted: boolean, sentAt: number, k: number): void {
     if (accepted) this.#pending += Math.max(LEAST_EARNED, 1 + (k - 1) * EARNED_SHARE);
     this.#probeAfterMs = accepted ? FIRST_PROBE_MS : Math.min(LAST_PROBE_MS, this.#probeAfterMs * 2);
-    // Sent while calls were being refused, it says nothing of how the callee bears the full load.
+    // Sent while calls were being refused, it does not say how the downstream handles the full load.
     if (sentAt <= this.#refusedAt) return;
     if (accepted) this.#runAccepts++;
     else this.#runFailures++;
   }
 
-  /** The call admitted at `sentAt` tells nothing of the callee. One from before the entry has not spent a right. */
+  /**
+   * The call admitted at `sentAt` says nothing about the downstream. One from before the entry has not spent a right.
+   */
   refund(sentAt: number): void {
     if (sentAt <= this.#enteredAt) return;
     this.#rights++;
-    // It was no probe either: a gate further in that refuses nearly all would use up every one.
+    // It was no probe either: an inner gate that refuses nearly all would use up every one.
     if (sentAt === this.#sentAt) this.#sentAt = this.#sentBeforeAt;
   }
 
   /**
-   * Whether the callee is well again. It may fail half of what the formula would tolerate: one that takes 1 / k of the
-   * load and has room for a few more looks well for a second, and would flap.
+   * Whether the downstream has recovered. It may fail half of what the formula would tolerate: one that takes 1 / k of
+   * the load and has room for a few more looks healthy for a second, and would flap.
    */
   isOver(k: number): boolean {
     return this.#calmMs >= CALM_MS && this.#runAccepts > 0 && this.#runFailures <= ((k - 1) / 2) * this.#runAccepts;
   }
 
-  /** When a call gets through whatever the callee does; while in debt, as rarely as in an outage. Clock ms. */
+  /** When a call gets through whatever the downstream does; while in debt, as rarely as in an outage. Clock ms. */
   get nextProbeMs(): number {
     const probeAt = this.#sentAt + this.#probeAfterMs;
     if (this.#rights >= -1) return probeAt;

@@ -53,7 +53,7 @@ export class AdaptiveLimit {
 
   /** Moves on to `at`; true when that has given a new limit. */
   advance(at: number, inflight: number): boolean {
-    // Nearly always: the rest is looked at a few times a bucket.
+    // Nearly always: the rest is looked at a few times per bucket.
     if (at >= this.#lookedAt && at < this.#lookAt) return false;
     return this.#look(at, inflight);
   }
@@ -74,12 +74,12 @@ export class AdaptiveLimit {
     if (isSample && learns) this.advance(startedAt + elapsedMs, 1);
   }
 
-  /** Begins to measure anew with the calls from `at` on, at the limit that holds. */
+  /** Begins to measure again with the calls from `at` on, at the limit that holds. */
   restart(at: number): void {
     this.#cohort.restart(at - Math.max(A_MOMENT_MS, Math.abs(at) * 2 ** -52));
   }
 
-  /** Forgets what was learned, and begins to measure anew with the calls after `at`. */
+  /** Forgets what was learned, and begins to measure again with the calls after `at`. */
   startOver(at: number): void {
     this.law.forget();
     this.#setLooked(at);

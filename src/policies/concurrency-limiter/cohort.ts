@@ -12,7 +12,7 @@ export interface Measurement {
   throughput: number;
   /** Whether a call was refused meanwhile. */
   limited: boolean;
-  /** Share of its calls that were dropped, failures left out: they tell nothing of the callee's load. */
+  /** Share of its calls that were dropped, failures left out: they say nothing about the downstream's load. */
   droppedRatio: number;
   /** Share of its calls that succeeded, failures counted. */
   successRatio: number;

@@ -1,5 +1,5 @@
 /**
- * As many calls in flight as the callee works on at a time, found out from the calls themselves. Little's law gives it:
+ * As many calls in flight as the downstream works on at a time, measured from the calls themselves, by Little's law:
  *
  *     limit = maxQps · minRtt · (1 + headroom)
  *
@@ -24,7 +24,7 @@ import { type QueueableGate, QueuedGate } from './queued-limiter.js';
 
 /** Options of {@link concurrencyLimiter}. */
 export interface ConcurrencyLimiterOptions extends GateOptions {
-  /** How long what was learnt holds in silence; a cohort of calls is measured for a tenth of it at most, ms; > 0.
+  /** How long what was learned holds in silence; a cohort of calls is measured for a tenth of it at most, ms; > 0.
    * @default 10_000 */
   windowMs?: number | undefined;
   /** A cohort is measured for `windowMs / buckets` at least, 1 to 10,000. @default 100 */
@@ -42,10 +42,12 @@ export interface ConcurrencyLimiterOptions extends GateOptions {
   minLimit?: number | undefined;
   /** The greatest limit, ≥ minLimit; it holds before there are data, too. @default Infinity */
   maxLimit?: number | undefined;
-  /** Share over the callee's capacity that is let in, to find out whether there is more, 0.01 to 1. @default 0.1 */
+  /**
+   * Share over the downstream's capacity that is admitted, to find out whether there is more, 0.01 to 1. @default 0.1
+   */
   headroomRatio?: number | undefined;
-  /** Share under it to which the limit drops for a moment now and then, to find out how fast the callee is without a
-   * queue, 0.05 to 0.5. @default 0.15 */
+  /** Share under it to which the limit drops for a moment now and then, to find out how fast the downstream is without
+   * a queue, 0.05 to 0.5. @default 0.15 */
   drainRatio?: number | undefined;
   /** How exactly a cohort should know its mean response time, if there are calls enough: larger follows sooner and is
    * less steady, 0.01 to 1. @default 0.05 */
@@ -76,9 +78,9 @@ export interface ConcurrencyLimiterSnapshot {
   limit: number;
   /** Permits in use, those of work that goes on after its call was answered included. */
   inflight: number;
-  /** Successes a second at the callee's capacity; 0 before there are data, and with a fixed limit. */
+  /** Successes per second at the downstream's capacity; 0 before there are data, and with a fixed limit. */
   maxQps: number;
-  /** The callee's response time without a queue, ms; 0 before there are data, and with a fixed limit. */
+  /** The downstream's response time without a queue, ms; 0 before there are data, and with a fixed limit. */
   minRttMs: number;
   /** As `load` has it now. */
   load: number;
@@ -88,14 +90,14 @@ export interface ConcurrencyLimiterSnapshot {
 
 /** A {@link concurrencyLimiter}. */
 export interface ConcurrencyLimiter extends Gate {
-  /** Changes settings at once and keeps what was learnt; all or nothing. */
+  /** Changes settings at once and keeps what was learned; all or nothing. */
   update(options: ConcurrencyLimiterUpdate): void;
   snapshot(): ConcurrencyLimiterSnapshot;
 }
 
 /** A {@link concurrencyLimiter} with a queue: a policy that may wait, and so no gate. */
 export interface QueuedConcurrencyLimiter extends Policy {
-  /** Changes settings at once and keeps what was learnt; all or nothing. */
+  /** Changes settings at once and keeps what was learned; all or nothing. */
   update(options: ConcurrencyLimiterUpdate): void;
   snapshot(): QueuedConcurrencyLimiterSnapshot;
 }
@@ -239,7 +241,7 @@ class LittleLimiter extends GateBase implements ConcurrencyLimiter, QueueableGat
     return true;
   }
 
-  /** A load that is no number is none. */
+  /** A load that is not a number is ignored. */
   #isLoaded(now: number): boolean {
     if (this.#load() >= this.#settings.loadThreshold) {
       this.#loadedAt = now;
@@ -321,8 +323,8 @@ class QueuedLimiter extends QueuedGate implements QueuedConcurrencyLimiter {
 }
 
 /**
- * Refuses calls beyond what the callee works on at a time, which it finds out by itself, upwards as well as downwards.
- * A call counts as one, whatever its `cost`.
+ * Refuses calls beyond what the downstream works on at a time, a number that it measures, upwards as well as
+ * downwards. A call counts as one, whatever its `cost`.
  *
  * With `queue` calls wait a moment before they are refused; then it is a policy and no gate, as gates do not wait.
  *

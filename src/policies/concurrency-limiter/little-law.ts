@@ -1,11 +1,11 @@
 /**
- * Little's law, `L = λ · W`: a callee that answers `maxQps` calls a second, each in `minRtt`, works on
+ * Little's law, `L = λ · W`: a downstream that answers `maxQps` calls per second, each in `minRtt`, works on
  * `maxQps · minRtt` of them at a time, and what is in flight beyond that waits. Numbers only: no clock, no calls.
  *
- * In flight `n`, a callee of `capacity` answers in `minRtt · max(1, n / capacity)`. So one level of `n` cannot tell a
- * slow callee from a queue, nor whether there is room for more. Two can:
+ * In flight `n`, a downstream of `capacity` answers in `minRtt · max(1, n / capacity)`. So one level of `n` cannot tell
+ * a slow downstream from a queue, nor whether there is room for more. Two can:
  * - `cruise` at `headroomRatio` over capacity: the response time gives the throughput, `maxQps = n / rtt`. Had the
- *   callee room, that is more than before.
+ *   downstream room, that is more than before.
  * - `drain` at `drainRatio` under it, for a moment, now and then and after every fall: no queue, so the response time
  *   is `minRtt`.
  *
@@ -17,9 +17,9 @@ import { Estimate } from './estimate.js';
 /** What a {@link LittleLaw} goes by. */
 export interface LittleLawSettings {
   windowMs: number;
-  /** Share over capacity that is let in to find out whether there is more. */
+  /** Share over capacity that is admitted to find out whether there is more. */
   headroomRatio: number;
-  /** Share under capacity that is let in to find out how fast the callee is without a queue. */
+  /** Share under capacity that is admitted to find out how fast the downstream is without a queue. */
   drainRatio: number;
 }
 
@@ -29,7 +29,7 @@ export interface LimitBounds {
   maxLimit: number;
 }
 
-/** The headroom grows to so many times its size while the callee turns out to have room. */
+/** The headroom grows to so many times its size while the downstream turns out to have room. */
 const MAX_BOOST = 4;
 /** That is, while a cohort raises the throughput by this factor. */
 const GROWTH = 1.05;
@@ -99,12 +99,12 @@ export class LittleLaw {
     return this.#minRtt.value;
   }
 
-  /** Calls that the callee answers with success a second at most; NaN without data. */
+  /** Calls that the downstream answers with success per second at most; NaN without data. */
   get maxQps(): number {
     return this.#throughput.value * this.#successRatio * 1_000;
   }
 
-  /** Calls that the callee works on at a time: Little's law. */
+  /** Calls that the downstream works on at a time: Little's law. */
   get capacity(): number {
     return this.#throughput.value * this.#minRtt.value;
   }
@@ -163,7 +163,7 @@ export class LittleLaw {
     this.#drainMs = spanMs;
     this.#drainedAt = at;
     this.#drainedThroughput = throughput;
-    // Slower although fewer are in flight: the callee is changing under our eyes. Look again.
+    // Slower although fewer are in flight: the downstream is changing under our eyes. Look again.
     const isUpset = Math.log(rttMs / this.#cruiseRttMs) > GROWTH - 1 + 3 * error;
     if (isUpset || droppedRatio > 0) {
       this.#back(keptOf(droppedRatio), error);

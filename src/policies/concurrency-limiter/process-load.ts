@@ -33,7 +33,7 @@ export interface ProcessLoadOptions {
   sources?: LoadSources | undefined;
 }
 
-/** How often a quota is read anew: containers are resized while they run. */
+/** How often a quota is read again: containers are resized while they run. */
 const CORES_FOR_MS = 60_000;
 
 interface NodeProcess {

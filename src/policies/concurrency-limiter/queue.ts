@@ -1,6 +1,6 @@
 /**
- * A short queue in front of a gate. Most calls that wait are let in soon or never, so by Facebook's rule (Maurer, "Fail
- * at Scale", 2015, after CoDel, RFC 8289) a call may wait `maxWaitMs` if the queue was empty within the last
+ * A short queue in front of a gate. Most calls that wait are admitted soon or never, so by Facebook's rule (Maurer,
+ * "Fail at Scale", 2015, after CoDel, RFC 8289) a call may wait `maxWaitMs` if the queue was empty within the last
  * `maxWaitMs`. If it was not, the queue stands, and a call may wait only `targetWaitMs`.
  */
 
@@ -19,7 +19,7 @@ export interface QueueOptions {
   maxWaitMs: number;
   /** … and while it does, ms; > 0, ≤ maxWaitMs. @default maxWaitMs / 20 */
   targetWaitMs?: number | undefined;
-  /** `adaptive-lifo` lets in the newest first while the queue stands: its caller is the likeliest to be there still.
+  /** `adaptive-lifo` admits the newest first while the queue stands: its caller is the likeliest to be there still.
    * @default 'fifo' */
   order?: 'fifo' | 'adaptive-lifo' | undefined;
 }
@@ -152,7 +152,7 @@ export class WaitQueue {
     abortable.add(onAbort);
   }
 
-  /** Lets in as many as there is room for. Never throws. */
+  /** Admits as many as there is room for. Never throws. */
   drain(now?: number): void {
     if (this.#size === 0) return;
     const at = now ?? this.#clock.now();

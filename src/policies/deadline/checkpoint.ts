@@ -10,7 +10,7 @@ export function remainingMs({ clock, deadline }: Timed): number {
 }
 
 /**
- * Stops work for which nobody waits any more; call it between the steps of a long one.
+ * Stops work for which no caller waits any more; call it between the steps of a long one.
  *
  * @throws RejectedError (`policy: 'deadline'`, `reason: 'deadline_exceeded'`) when the deadline has come.
  */

@@ -123,7 +123,7 @@ class AgeGate extends GateBase implements DeadlineGate {
       times.add(elapsedMs);
     } else if (verdict !== 'failure' && elapsedMs > 0 && elapsedMs >= times.highMs) {
       // Given up, so it would have taken longer, how much is not known: twice, as TCP does (Karn's algorithm). Callers
-      // who hang up would else hide that the work has become slower than the margin.
+      // who disconnect would otherwise hide that the work has become slower than the margin.
       const startedAt = ctx?.startedAt ?? this.clock.now() - elapsedMs;
       const wholeMs = Math.min(this.#settings.maxAgeMs, this.#budgetOf(ctx, startedAt));
       times.add(Math.max(elapsedMs, Math.min(2 * elapsedMs, wholeMs)));

@@ -17,7 +17,7 @@ const UNITS = [
   ['H', 3_600e3, 1],
 ] as const;
 const MAX_COUNT = 99_999_999;
-/** 24.8 days. Nobody waits longer, and no host's timer can: no deadline at all. */
+/** 24.8 days. No caller waits longer, and no host's timer can: no deadline at all. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 const sane = (ms: number): number | undefined => (ms <= LONGEST_MS ? ms : undefined);

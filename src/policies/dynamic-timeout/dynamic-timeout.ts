@@ -1,5 +1,5 @@
 /**
- * A time limit that follows the callee: generous while it is fast on average, strict once it is slow.
+ * A time limit that follows the downstream: generous while it is fast on average, strict once it is slow.
  *
  *     EMA ← x·r + EMA·(1 − r),  r = 2 / (samples + 1)
  *     T = maxMs                                              while EMA ≤ averageMs
@@ -24,7 +24,7 @@ import { judge } from '../../core/verdict.js';
 export interface DynamicTimeoutOptions extends CommonOptions {
   /** The average response time to hold, and the shortest time limit, ms; > averageMs, ≤ 2^31 − 1. */
   limitMs: number;
-  /** The longest time limit, given while the callee is fast, ms; ≥ limitMs, ≤ 2^31 − 1. */
+  /** The longest time limit, given while the downstream is fast, ms; ≥ limitMs, ≤ 2^31 − 1. */
   maxMs: number;
   /** Up to this average the time limit stays at `maxMs`, ms; ≥ 0. @default 0 */
   averageMs?: number | undefined;
@@ -109,7 +109,7 @@ class EmaTimeout extends TimeLimit implements DynamicTimeout {
     const verdict = judge(this.#classify, ok, result, ctx);
     if (verdict === 'ignored') return;
     const { maxMs } = this.#limits;
-    // No more than a time-out counts: a process that stood still for a minute finds its answers a minute late.
+    // No more than a time-out counts: a process that stood still for a minute sees its answers late by a minute.
     const countedMs = verdict === 'dropped' ? maxMs : Math.min(maxMs, elapsedMs);
     // A broken clock must not poison the average.
     if (countedMs >= 0) this.#ema.record(countedMs);
@@ -138,9 +138,9 @@ class EmaTimeout extends TimeLimit implements DynamicTimeout {
 }
 
 /**
- * Gives up on a call after a time that shrinks from `maxMs` to `limitMs` as the callee's average response time grows
- * from `averageMs` to `limitMs`. On time-out the context's signal aborts, the caller gets a {@link TimeoutError}, and a
- * late answer is dropped. A timed-out call counts as `maxMs`.
+ * Gives up on a call after a time that shrinks from `maxMs` to `limitMs` as the downstream's average response time
+ * grows from `averageMs` to `limitMs`. On time-out the context's signal aborts, the caller gets a {@link TimeoutError},
+ * and a late answer is dropped. A timed-out call counts as `maxMs`.
  *
  * While calls follow one another and `2 / (samples + 1) ≤ (limitMs − averageMs) / (maxMs − averageMs)`, the average of
  * the answered calls never exceeds `limitMs`.

@@ -20,7 +20,7 @@ export class Freeze {
     return Math.max(0, this.#until - now) || 0;
   }
 
-  /** A call did not time out: the count begins anew. */
+  /** A call did not time out: the count begins again. */
   reset(): void {
     this.#timedOut = 0;
   }

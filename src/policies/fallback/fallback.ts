@@ -51,7 +51,7 @@ class FallbackPolicy<Need extends Context> implements Fallback<Need> {
 
   #answer<C extends Need, R>(error: unknown, ctx: C): Promise<R> {
     const abortable = abortableOf(ctx);
-    // The caller has given up, or an outer time limit: an answer would reach nobody.
+    // The caller has given up, or an outer time limit: an answer would reach no caller.
     if (abortable?.aborted) throw error;
     if (this.#fallbackOn !== undefined && !this.#fallbackOn(error, ctx)) throw error;
     this.#fallbacks++;

@@ -6,13 +6,13 @@ const PLACES = TIERS * LEVELS;
 
 /** At a load of 0, so much more is admitted than is served: the queue fills again. */
 const GROWTH = 0.25;
-/** At a load of 0, at least this share of all that is offered is let in more a step: all of it again after 250. */
+/** At a load of 0, at least this share of all that is offered is admitted more a step: all of it again after 250. */
 const BETA = 0.004;
 /** At most this share of what is admitted goes in one step. */
 const ALPHA = 0.5;
 /** At a load of 1, so much less is admitted than is served: the queue drains. */
 const DRAIN = 0.4;
-/** A tier is not cut into, nor the next one let in, for a difference smaller than this share. */
+/** A tier is not cut into, nor the next one admitted, for a difference smaller than this share. */
 const STICK = 0.15;
 
 /** The priority of a call: 0 = tier 1, level 0. */
@@ -52,7 +52,7 @@ export class Admission {
     this.#served++;
   }
 
-  /** Decides anew; `steps` steps have passed since the last time, and of what was counted `keep` goes on counting. */
+  /** Decides again; `steps` steps have passed since the last time, and of what was counted `keep` goes on counting. */
   step(load: number, threshold: number, steps: number, keep: number): void {
     this.#adjust(load, threshold, steps);
     const offered = this.#offered;
@@ -104,9 +104,11 @@ export class Admission {
     return below + Math.min(1, Math.max(0, (ratio - from) / (to - from))) * (above - below);
   }
 
-  /** The place below which there is `share` of the offered calls. Levels that nobody is on count to the better side. */
+  /**
+   * The place below which there is `share` of the offered calls. Levels that no call is on count to the better side.
+   */
   #cutoffAt(share: number, total: number): number {
-    // Less a rounding error, which would else let in the first of the next tier.
+    // Less a rounding error, which would otherwise admit the first of the next tier.
     const mass = (share - 1e-9) * total;
     let sum = 0;
     let place = 0;

@@ -9,7 +9,7 @@ const TIER_OF_URGENCY: readonly Tier[] = [1, 1, 2, 3, 3, 4, 4, 4];
  * and 1 are tier 1, 2 is tier 2, 3 and 4 tier 3, the rest tier 4; without `u` it is 3). A value that makes no sense
  * means tier 4, no header at all tier 3, as in a context that is not told. Never throws.
  *
- * Anybody can send these headers. Take them from hops that you trust, and strip them at the edge.
+ * Any client can send these headers. Take them from hops that you trust, and strip them at the edge.
  */
 export function tierFrom(headers: HeaderSource): Tier {
   const own = headerValue(headers, 'x-request-tier');

@@ -100,7 +100,7 @@ class PriorityShedder extends GateBase implements TierShedder {
   }
 
   release(verdict: Verdict, _elapsedMs: number, ctx?: Partial<Context>): void {
-    // Failures are quick where overload is slow: counted as work done, they would let in more.
+    // Failures are quick where overload is slow: counted as work done, they would admit more.
     if (this.ledger.end(ctx) === COUNTED && verdict === 'success') this.#admission.serve();
   }
 
@@ -159,7 +159,7 @@ class PriorityShedder extends GateBase implements TierShedder {
 
 /**
  * Sheds the least important calls in overload. Needs each call's `tier`, and its user in `key`; with `load` as full as
- * the queue is, it lets in what is served and no more.
+ * the queue is, it admits what is served and no more.
  *
  * @throws TypeError or RangeError for a bad option.
  */

@@ -5,7 +5,7 @@ function lost(a: number, b: number, sum: number): number {
 }
 
 /**
- * A running sum that keeps what rounding takes from it (Knuth's TwoSum), so that fractions may be added and taken back
+ * A running sum that keeps what rounding takes from it (Knuth's TwoSum), so that fractions may be added and subtracted
  * for ever; of whole numbers it is the plain sum.
  */
 export class Total {

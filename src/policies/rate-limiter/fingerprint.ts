@@ -1,6 +1,6 @@
 /**
  * HalfSipHash-1-3 (Aumasson and Bernstein, as in the Linux kernel's hash tables) of a string's UTF-16 code units,
- * low byte first: 64 bits that nobody can predict who does not know the seed, so nobody can choose keys that collide.
+ * low byte first: 64 bits that cannot be predicted without the seed, so an attacker cannot choose keys that collide.
  */
 export class Fingerprint {
   readonly #seed0: number;

@@ -16,9 +16,9 @@ const LOW = 7;
 const KEYLESS = 0;
 
 /**
- * Two counters a key, for at most `maxKeys` of them, in 38.5 bytes each, all taken at the start. Instead of the keys it
- * keeps their fingerprints; two keys with the same one would share their counters: the chance that any two of n keys do
- * is n² / 2^65, for a million 3 · 10^-8. A new key takes the place of one that {@link Recency} does not protect, and
+ * Two counters per key, for at most `maxKeys` of them, in 38.5 bytes each, all taken at the start. Instead of the keys
+ * it keeps their fingerprints; two keys with the same one would share their counters: the chance that any two of n keys
+ * do is n² / 2^65, for a million 3 · 10^-8. A new key takes the place of one that {@link Recency} does not protect, and
  * only if the table is full.
  */
 export class KeyTable implements Meter {

@@ -124,7 +124,7 @@ export class AdmissionLog implements Meter {
     if (this.#isGone(at, this.#now)) return;
     const first = this.#firstFrom(at);
     let rest = cost;
-    // Round to the oldest: where nothing was counted at `at` or later, somebody has not told the time.
+    // Round to the oldest: where nothing was counted at `at` or later, a caller has not told the time.
     for (let i = 0; rest > 0 && i < this.#size; i++) rest -= this.#takeFrom((first + i) % this.#size, rest);
   }
 

@@ -6,7 +6,7 @@
  *     counter   used(t) = previous · (1 − f) + current, f = the fraction of the aligned window that has passed
  *
  * A call is admitted when `used + cost ≤ limit`, and counts only then. With `tierRatios` the limit of a call is its
- * tier's share of it, whoever has used that: what the shares leave free is kept for the more critical tiers.
+ * tier's share of it, whichever tier has used that: what the shares leave free is kept for the more critical tiers.
  */
 
 import { OptionReader } from '../../core/options/validate.js';

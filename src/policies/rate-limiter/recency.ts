@@ -4,7 +4,7 @@ const BLOCK = 1_024;
 /**
  * Which of a table's slots have been used lately. An epoch ends when `epoch` different slots have been used in it; a
  * slot used in this epoch or in the last one is protected, so at least `epoch` others have to be used before it no
- * longer is. Two marks a slot; nothing is ever swept at once.
+ * longer is. Two marks per slot; nothing is ever swept at once.
  */
 export class Recency {
   readonly #slots: number;

@@ -1,6 +1,6 @@
 import { after, countUnits, type Reading, waitUntil } from './meter.js';
 
-/** Numbers a slot, 32 bytes: two slots share a cache line, and none lies on two. */
+/** Numbers per slot, 32 bytes: two slots share a cache line, and none lies on two. */
 export const STRIDE = 4;
 /** Number of the latest aligned window that the slot was used in. */
 const WINDOW = 0;
@@ -10,7 +10,7 @@ const PREVIOUS = 2;
 // The fourth number is the owner's.
 
 /**
- * Two counters a slot. At the fraction f of an aligned window of W ms,
+ * Two counters per slot. At the fraction f of an aligned window of W ms,
  *
  *     previous · (1 − f) + current
  *

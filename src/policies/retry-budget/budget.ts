@@ -9,7 +9,7 @@ import { type Clock, sameClock } from '../../core/time/clock.js';
 export interface RetryBudget {
   /** The clock it lives by, if it has one: the same as that of the policies that ask it. */
   readonly clock?: Clock | undefined;
-  /** A call begins. Called once a call, before its first try. `now`, clock ms, saves it from reading the clock. */
+  /** A call begins. Called once per call, before its first try. `now`, clock ms, saves it from reading the clock. */
   onRequest(now?: number): void;
   /**
    * A call that `onRequest` was told of at `at` was never sent: a gate inside refused it, or its caller gave up before.

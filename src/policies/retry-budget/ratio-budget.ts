@@ -15,7 +15,7 @@ import type { RetryBudget } from './budget.js';
 export interface RatioBudgetOptions {
   /** Retries for each request; ≥ 0. @default 0.2 */
   ratio?: number | undefined;
-  /** Retries a second that are allowed however few the requests; ≥ 0. @default 10 */
+  /** Retries per second that are allowed however few the requests; ≥ 0. @default 10 */
   minRetriesPerSecond?: number | undefined;
   /**
    * How long a request counts, ms; > 0. What `minRetriesPerSecond` allows in that time may be used at once.
@@ -100,8 +100,9 @@ class Ratio implements RatioBudget {
 }
 
 /**
- * A {@link RetryBudget} that allows a share of the requests to be retried, and some a second in any case: Finagle's and
- * Linkerd's. At 100 requests a second all of which fail, the default allows 1.3 tries a request; at 10,000, 1.2.
+ * A {@link RetryBudget} that allows a share of the requests to be retried, and some per second in any case: Finagle's
+ * and Linkerd's. At 100 requests per second all of which fail, the default allows 1.3 tries per request; at 10,000,
+ * 1.2.
  *
  * @throws TypeError or RangeError for a bad option.
  */

@@ -1,12 +1,12 @@
 /**
- * A retry budget that probes how many retries the downstream can take, and backs off when they fail. Once a period,
+ * A retry budget that probes how many retries the downstream can take, and backs off when they fail. Once per period,
  * with f the window, g the retries sent, s the share of the answers to retries that were good, t the requests:
  *
  *     s ≥ successRatio, g ≥ ⌊f⌋   f ← f + max(min(growthRatio · t, f), 1)
  *     s ≥ successRatio, g < ⌊f⌋   f stays; also where no retry was answered
  *     s < successRatio            f ← max(1, f / 2), or 1
  *
- * f starts at 1 and is a real number; ⌊f⌋ retries a period are allowed. Source: QQ Music's high-availability article.
+ * f starts at 1 and is a real number; ⌊f⌋ retries per period are allowed. Source: QQ Music's high-availability article.
  * Its text says that back-off resets to 1, its code halves: hence `backoff`.
  */
 

@@ -1,4 +1,4 @@
-/** When the callee wants to be asked again, as far as an error or an answer says so. */
+/** When the downstream wants to be asked again, as far as an error or an answer says so. */
 
 import { type HeaderSource, headerValue } from '../../core/options/headers.js';
 import { wallTime } from '../../core/time/clock.js';
@@ -25,11 +25,11 @@ function fromHeaders(headers: HeaderSource | undefined): number | undefined {
   if (/^\d+(\.\d+)?$/.test(value)) return Number(value) * 1_000;
   const at = dateOf(value);
   if (at === undefined) return undefined;
-  // The sender's own time, where it says it, spares us the difference between two hosts' clocks.
+  // The sender's own time, where it says it, saves us the difference between two hosts' clocks.
   return Math.max(0, at - (dateOf(String(headerValue(headers, 'date'))) ?? wallTime()));
 }
 
-/** Undefined for what is none, such as 'undefined'. */
+/** Undefined for what is not a time, such as 'undefined'. */
 function dateOf(text: string): number | undefined {
   const at = / GMT$/.test(text) ? Date.parse(text) : NaN;
   return Number.isNaN(at) ? undefined : at;

@@ -179,7 +179,7 @@ export function tracesOf(fc: FastCheckModule, options: Complete<EventTraceOption
 }
 
 /**
- * Loads for `simulate`: constant, Poisson, steps, ramps and bursts, up to `maxPerSecond` calls a second, 0.001 to
+ * Loads for `simulate`: constant, Poisson, steps, ramps and bursts, up to `maxPerSecond` calls per second, 0.001 to
  * 1_000_000, by default 100; they change in the first `durationMs`, by default 10_000.
  */
 export function loadShapes(

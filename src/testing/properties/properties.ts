@@ -18,7 +18,7 @@ import { runTrace, type TraceRun, type VirtualPipelineMaker } from './trace-run.
 /** Options of every ready-made property. */
 export interface PropertyOptions {
   /**
-   * Made anew for each run. Give its policies the clock and the random source: with another clock the property fails.
+   * Made again for each run. Give its policies the clock and the random source: with another clock the property fails.
    */
   pipeline: VirtualPipelineMaker;
   /** What the calls are like. */
@@ -135,7 +135,7 @@ export function recoversWithin(
     minGoodRatio?: number;
     /** ≥ 0. @default 30_000 */
     maxOutageMs?: number;
-    /** Calls a second, ≥ 0.001. @default 20 */
+    /** Calls per second, ≥ 0.001. @default 20 */
     ratePerSecond?: number;
     /** Of a good call, ms, ≥ 0. @default 20 */
     tookMs?: number;
@@ -164,8 +164,8 @@ export function recoversWithin(
       const overMs = beforeMs + outageMs;
       const trace: CallEvent[] = [];
       for (let atMs = 0; atMs < overMs + withinMs + watchedMs; atMs += 1_000 / ratePerSecond) {
-        const ill = atMs >= beforeMs && atMs < overMs;
-        const outcome: CallOutcome = { kind: ill ? kind : 'success', tookMs };
+        const isFailing = atMs >= beforeMs && atMs < overMs;
+        const outcome: CallOutcome = { kind: isFailing ? kind : 'success', tookMs };
         trace.push({ atMs, outcome, key: undefined, tier: 3, cost: 1, abortAfterMs: undefined });
       }
       const { ends } = await runTrace(read.owner, make, seed, trace, [], settleMs);

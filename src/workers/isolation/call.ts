@@ -4,12 +4,14 @@ import type { Clock, TimerHandle } from '../../core/time/clock.js';
 import { timerAt } from '../../core/time/timers.js';
 import type { Entry } from './ledger.js';
 
-/** What becomes of a call that was accepted. */
+/** The outcome of a call that was accepted. */
 export type Outcome = 'done' | 'failed' | 'droppedByAge' | 'setAside' | 'workerLost' | 'abandoned';
 
 /** What can be said of one call. */
 export interface SetCallOptions {
-  /** Gives the call up: it rejects with the signal's reason. A worker that has begun goes on, for nobody. */
+  /**
+   * Gives the call up: it rejects with the signal's reason. A worker that has begun goes on, and its result is dropped.
+   */
   signal?: AbortSignal | undefined;
   /**
    * Gives the call up after this time, ms, > 0, with a {@link TimeoutError}; no worker begins with it after that.

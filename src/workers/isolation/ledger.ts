@@ -1,6 +1,6 @@
 /**
  * The messages of one set that have been accepted and have no outcome yet, and who holds each: what makes it certain
- * that every message gets exactly one outcome, whoever dies when.
+ * that every message gets exactly one outcome, no matter which side dies, and when.
  *
  * Messages are known by their place, the number of the write that put them into the ring. The ring hands them out in
  * that order, so all places below its read index have been claimed by some worker.
@@ -78,8 +78,8 @@ export class Ledger<E extends Entry> {
   }
 
   /**
-   * Takes out the messages that nobody works on any more: the one that the dead worker `dead` held, and those that were
-   * claimed, as the ring's read index says, but that no worker has named: who claimed them died before it could.
+   * Takes out the messages that no worker works on any more: the one that the dead worker `dead` held, and those that
+   * were claimed, as the ring's read index says, but that no worker has named: who claimed them died before it could.
    *
    * The order is what makes it certain. The read index first, then the claims, then the replies: so a living worker
    * that had claimed one of these messages by then either still says that it holds it, or has answered it, or is

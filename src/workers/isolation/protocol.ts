@@ -10,7 +10,7 @@ export const REQUEST_HEADER_BYTES = 16;
 /** What goes before the bytes of a reply: the message's place, and what came of it. */
 export const REPLY_HEADER_BYTES = 8;
 
-/** What came of a message in the worker; skipped: it was too old, or nobody waited for it any more. */
+/** What came of a message in the worker; skipped: it was too old, or no caller waited for it any more. */
 export const Answer = { VALUE: 0, ERROR: 1, SKIPPED: 2 } as const;
 
 /**
@@ -73,7 +73,7 @@ const PHASE = 0;
 const PLACE = 1;
 
 /**
- * A worker's status, in shared memory: the worker writes, the host reads. What a phase speaks of is written before the
+ * A worker's status, in shared memory: the worker writes, the host reads. What a phase refers to is written before the
  * phase, and read after it.
  */
 export class WorkerStatus {
@@ -117,8 +117,8 @@ export class WorkerStatus {
 }
 
 /**
- * Which of the messages in a ring nobody waits for any more, so that no worker begins with them. A word a slot of the
- * ring: the place of its message once that is given up, until then the place's complement.
+ * Which of the messages in a ring no caller waits for any more, so that no worker begins with them. A word a slot of
+ * the ring: the place of its message once that is given up, until then the place's complement.
  */
 export class GivenUp {
   readonly buffer: SharedArrayBuffer;

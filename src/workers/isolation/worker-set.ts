@@ -20,7 +20,7 @@ export interface SetSettings extends WorkerSettings {
   readonly maxKills: number;
 }
 
-/** One ring, its workers, and what becomes of each call. */
+/** One ring, its workers, and the outcome of each call. */
 export class WorkerSet implements SlotOwner, CallOwner, Workers {
   readonly name: string;
   readonly clock: Clock;
@@ -62,7 +62,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
   call(message: Uint8Array, signal: AbortSignal | undefined, timeoutMs: number): Promise<Uint8Array> {
     if (this.#closed) return this.#refuse('no_instance');
     if (this.#isDown) return this.#refuse('no_instance', this.#restartInMs());
-    // Nobody listens then; it counts those too that were given up, whose messages are in the ring still.
+    // There is no observer then; it counts those too that were given up, whose messages are in the ring still.
     if (this.#pending === 0 && this.#ledger.size >= this.#settings.capacity) this.drain();
     if (this.#ledger.size >= this.#settings.capacity) return this.#refuse('concurrency_limited');
     return new Promise((resolve, reject) => {
@@ -160,7 +160,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     this.#ledger.sent(call);
   }
 
-  /** Sends it to another worker, unless nobody waits for it any more or it is dangerous. */
+  /** Sends it to another worker, unless no caller waits for it any more or it is dangerous. */
   #again(call: Call, killed: boolean, error: unknown): void {
     if (killed) call.kills++;
     if (!call.pending) return;
@@ -189,7 +189,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     return Math.max(0, Math.min(...this.#slots.map((slot) => slot.startsAt)) - this.clock.now());
   }
 
-  /** Sends again what nobody works on any more. */
+  /** Sends again what no worker works on any more. */
   #recover(dead?: WorkerSlot, error?: unknown): void {
     const { held, orphans, certain } = this.#ledger.unheld(this, dead?.claim);
     this.#orphaned = !certain;

@@ -26,7 +26,7 @@ export interface WorkerSettings {
 export interface SlotOwner {
   readonly requests: SharedArrayBuffer;
   readonly givenUp: GivenUp;
-  /** Whether anybody waits for a reply. */
+  /** Whether a caller waits for a reply. */
   readonly wantsReplies: boolean;
   replied(frame: Uint8Array): void;
   /** The worker is dead for certain: what it held, and why it died. */
@@ -111,7 +111,7 @@ export class WorkerSlot {
     for (let round = 1; replies === this.#replies && this.#owner.wantsReplies; round++) {
       this.drain();
       await replies.wait(LISTEN_MS);
-      // While there are always more, the wait is none, and nothing else of this thread would run.
+      // While there are always more, there is no wait, and nothing else of this thread would run.
       if (round % TURN_EVERY === 0) await hostTurn();
     }
     if (replies === this.#heard) this.#heard = undefined;
@@ -134,7 +134,7 @@ export class WorkerSlot {
     }
   }
 
-  /** Ends the worker, for good. */
+  /** Ends the worker permanently. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#settings.clock.clearTimer(this.#restart);

@@ -23,7 +23,7 @@ const MAX_HASTY = 256;
 
 /**
  * What a thread does before it sleeps in the ring. On a busy machine reader and writer share a core: the reader wakes
- * for one message, reads it, sleeps, and the writer pays for the next wake. A nap that nobody ends lets messages
+ * for one message, reads it, sleeps, and the writer pays for the next wake. A nap that no thread ends lets messages
  * gather. Where one waits for an answer to each message none gather, and naps become rare.
  */
 export class Pace {

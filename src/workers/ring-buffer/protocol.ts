@@ -3,7 +3,7 @@
  * before any step. docs/ring-buffer.md draws it, docs/decisions/0007-ring-claim.md has what lost.
  *
  * **Copy, then claim.** A reader copies the message, then moves the read index on by compare-and-swap. If another was
- * faster, or the slot was written anew in between, the index has moved, and the copy is thrown away. So a dead reader
+ * faster, or the slot was written again in between, the index has moved, and the copy is thrown away. So a dead reader
  * holds nothing. Indices never start over: one that did could come back to the same value with another message in the
  * slot.
  *
@@ -21,8 +21,8 @@ export const AGAIN = -2;
 
 /**
  * Wakes up to `count` sleeping readers, from `first` on, and gives how many it woke. A bit whose reader is dead, or not
- * yet asleep, wakes nobody and the next one gets its turn; a reader not yet asleep finds its signal changed and stays
- * up.
+ * yet asleep, wakes no thread and the next one gets its turn; a reader not yet asleep finds its signal changed and
+ * stays up.
  *
  * `everyone`: also those whose bit is not set. A reader that died while it passed a wake on may have taken another's
  * bit.
@@ -121,7 +121,7 @@ export class WriteSide {
     return wake(this.memory, this.shape.maxReaders, count, this.first);
   }
 
-  /** When messages have waited for long: sees to it that somebody comes, whatever happened to those woken before. */
+  /** When messages have waited for long: makes sure that a reader comes, whatever happened to those woken before. */
   rouse(count: number): number {
     if (this.unread() === 0) return 0;
     return this.#wake(count) || wake(this.memory, this.shape.maxReaders, count, 0, true);
@@ -166,7 +166,7 @@ export class ReadSide {
     const slot = at & shape.mask;
     const length = memory.lengthOf(slot);
     if (length > into.length) {
-      // Perhaps it is the length of another message, if this one was claimed and its slot written anew.
+      // Perhaps it is the length of another message, if this one was claimed and its slot written again.
       if (memory.load(READ) !== at) return AGAIN;
       throw new RangeError(`ringReader: the message has ${length} bytes, into has room for ${into.length}`);
     }

@@ -277,7 +277,7 @@ class Reader implements RingReader {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // The place last: until then nobody else sets the bit, which this takes back.
+    // The place last: until then no other thread sets the bit, which this clears.
     this.#waiting.close();
     this.#memory.cas(placeOf(this.id), this.#place, (this.#place + 1) | 0);
   }

@@ -78,7 +78,7 @@ export class Waiting {
     this.#leave();
   }
 
-  /** Waits anew, where a wait of the thread itself has taken this one's announcement back. */
+  /** Waits again, where a wait of the thread itself has taken this one's announcement back. */
   renew(): void {
     this.#cancel();
   }
@@ -87,7 +87,7 @@ export class Waiting {
     for (const waiter of [...this.#waiters]) waiter.done(isThere);
   }
 
-  /** Gives up the place when nobody waits any more; a wake that came in between goes to another reader. */
+  /** Gives up the place when no call waits any more; a wake that came in between goes to another reader. */
   #leave(): void {
     if (this.#waiters.size > 0) return;
     this.#cancel();

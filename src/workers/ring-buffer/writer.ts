@@ -30,7 +30,7 @@ export interface RingWriterStats {
   rejected: number;
   /** Readers woken. */
   wakes: number;
-  /** Messages that nobody has claimed yet. */
+  /** Messages that no reader has claimed yet. */
   unread: number;
   /** How long ago the oldest of those was received, ms; 0 = there is none. */
   oldestAgeMs: number;
@@ -194,7 +194,7 @@ class Writer implements RingWriter {
     this.#armed = false;
     const woken = this.#side.rouse(this.#wakeCount);
     this.#wakes += woken;
-    // Nobody woken: nobody sleeps, and who goes to sleep looks first.
+    // No thread woken: none sleeps, and a reader looks before it goes to sleep.
     if (woken > 0) this.#arm();
   };
 }

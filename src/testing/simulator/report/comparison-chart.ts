@@ -9,7 +9,7 @@ import type { Report } from './report.js';
 /** In the order of the runs. */
 const RUN_COLOURS: readonly Colour[] = ['red', 'green', 'blue', 'purple', 'orange'];
 /**
- * More tiers or keys than this are more panels than anybody looks at: the busiest have one each, all others one
+ * More tiers or keys than this are more panels than a reader looks at: the busiest have one each, all others one
  * together.
  */
 const MAX_CLASSES = 4;
@@ -74,10 +74,10 @@ export function drawComparison(title: string | undefined, reports: ReadonlyMap<s
             .slice(0, MAX_CLASSES);
     const others = all.filter((name) => !shown.includes(name));
     const panels = shown.map((name) =>
-      goodputPanel(`Goodput of ${word} ${name}, calls a second`, LOW_HEIGHT, (interval) => of(name, interval)),
+      goodputPanel(`Goodput of ${word} ${name}, calls per second`, LOW_HEIGHT, (interval) => of(name, interval)),
     );
     if (others.length === 0) return panels;
-    const title = `Goodput of all other ${kind}, calls a second`;
+    const title = `Goodput of all other ${kind}, calls per second`;
     return [...panels, goodputPanel(title, LOW_HEIGHT, (interval) => sumOf(others.map((name) => of(name, interval))))];
   };
   const reached = lines(({ backends }) => Object.values(backends).reduce((sum, one) => sum + one.callsPerOffered, 0));
@@ -94,7 +94,7 @@ export function drawComparison(title: string | undefined, reports: ReadonlyMap<s
     summary: `Share of the calls that were answered well: ${goodput}.`,
     x: axisOf(durationMs).x,
     panels: [
-      goodputPanel('Goodput, calls a second', HEIGHT, (interval) => interval),
+      goodputPanel('Goodput, calls per second', HEIGHT, (interval) => interval),
       ...classPanels('tiers', 'tier'),
       ...classPanels('keys', 'key'),
       panelOf(

@@ -33,7 +33,7 @@ export type Expectations = ExpectedFigures & {
 type Group = Record<string, unknown>;
 const GROUPS = ['refusedBy', 'tiers', 'keys', 'backends'];
 const BOUND = ['min', 'max', 'fromMs', 'toMs'];
-/** What tells of a stretch of time, and not of a tier or a key in it. */
+/** What is about a stretch of time, and not of a tier or a key in it. */
 const OF_STRETCHES = ['fromMs', 'toMs', 'tiers', 'keys', 'backends'];
 const TIERS = ['1', '2', '3', '4'];
 

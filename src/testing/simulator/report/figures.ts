@@ -10,7 +10,7 @@ export interface Figures {
   offered: number;
   /** Those of which at least one try was sent to a back-end. */
   admitted: number;
-  /** Those that were answered well before anybody gave up. */
+  /** Those that were answered well before the caller gave up. */
   goodput: number;
   /** Those that failed, in the end. */
   errors: number;

@@ -29,7 +29,7 @@ function callsPanel(report: Report): Panel {
     points: pointsOf(report, perSecond(count)),
   });
   const ends = [line('errors', 'red', ({ errors }) => errors), line('timeouts', 'orange', ({ timeouts }) => timeouts)];
-  return panelOf('Calls a second', HEIGHT, [
+  return panelOf('Calls per second', HEIGHT, [
     { ...line('offered', 'grey', ({ offered }) => offered), as: 'dashes' },
     line('goodput', 'green', ({ goodput }) => goodput),
     ...ends.filter((series) => !isFlatZero(series)),
@@ -47,7 +47,7 @@ function refusalsPanel(report: Report): Panel[] {
         perSecond(({ refusedBy }) => refusedBy[reason] ?? 0),
       ),
     }));
-  return series.length === 0 ? [] : [panelOf(titleWith('Refused calls a second', series), LOW_HEIGHT, series)];
+  return series.length === 0 ? [] : [panelOf(titleWith('Refused calls per second', series), LOW_HEIGHT, series)];
 }
 
 /** A single line has no legend: the title says what it is. */
@@ -73,7 +73,7 @@ function backendPanels(report: Report): Panel[] {
   const received = lines((figures, interval) => perSecond(() => figures.received)(interval));
   const busy = lines(({ busyRatio }) => 100 * busyRatio);
   const queued = lines(({ queueLength }) => queueLength);
-  const panels = [panelOf(titleWith('Calls a second that reach the back-ends', received), LOW_HEIGHT, received)];
+  const panels = [panelOf(titleWith('Calls per second that reach the back-ends', received), LOW_HEIGHT, received)];
   if (!busy.every(isFlatZero)) panels.push(panelOf(titleWith('Busy workers, %', busy), LOW_HEIGHT, busy, 100));
   if (!queued.every(isFlatZero)) panels.push(panelOf(titleWith('Waiting calls', queued), LOW_HEIGHT, queued));
   return panels;

@@ -107,7 +107,7 @@ export class Server {
     this.#startWaiting();
   }
 
-  /** All is lost that was waiting or under way; the workers begin anew. */
+  /** All is lost that was waiting or under way; the workers begin again. */
   #crash(): void {
     const all = [...this.#queue.takeAll(), ...this.#working];
     this.#working.clear();
@@ -184,7 +184,7 @@ export class Server {
     }
   }
 
-  /** What becomes of a call, and how long that takes. */
+  /** The outcome of a call, and how long that takes. */
   #draw({ tier, key, cost }: Wire): { ms: number; fails: boolean } {
     const { serviceTimeMs, errorTimeMs, errorRatio, slowdown } = this.#state;
     const call: CallInfo = { tier, key, cost, atMs: this.#timeline.now() };

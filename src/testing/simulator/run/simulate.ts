@@ -174,7 +174,7 @@ function plainOf(snapshot: object): PolicyState {
 }
 
 /**
- * Plays `scenario` in virtual time: at 100 calls a second more than a thousand times as fast as real time. The same
+ * Plays `scenario` in virtual time: at 100 calls per second more than a thousand times as fast as real time. The same
  * seed makes the same report, byte for byte.
  *
  * @throws TypeError or RangeError that names the field, for a scenario that is wrong; what the scenario's own functions

@@ -1,6 +1,6 @@
 /** When calls come: rates that change in steps and in straight lines. */
 
-/** From `fromMs` to `toMs` the rate goes from `from` to `to`, calls a second, in a straight line. */
+/** From `fromMs` to `toMs` the rate goes from `from` to `to`, calls per second, in a straight line. */
 export interface Stretch {
   fromMs: number;
   toMs: number;

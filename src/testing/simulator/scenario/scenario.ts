@@ -63,15 +63,15 @@ export interface LoadOptions {
   fromMs?: number | undefined;
   /** When it ends, ms. @default the scenario's durationMs */
   toMs?: number | undefined;
-  /** Of its calls; a function draws one a call. @default 3 */
+  /** Of its calls; a function draws one per call. @default 3 */
   tier?: Tier | ((random: Random) => Tier) | undefined;
-  /** Of its calls; a function draws one a call. @default none */
+  /** Of its calls; a function draws one per call. @default none */
   key?: string | ((random: Random) => string) | undefined;
   /** Permits that a call wants, ≥ 0. @default 1 */
   cost?: number | undefined;
 }
 
-/** From `atMs` on so many calls a second. */
+/** From `atMs` on so many calls per second. */
 export interface RateChange {
   atMs: number;
   /** ≥ 0. */
@@ -82,11 +82,11 @@ export interface RateChange {
   ramp?: boolean | undefined;
 }
 
-/** Calls that come whatever becomes of those before. */
+/** Calls that come whatever the outcome of those before. */
 export interface OpenLoad extends LoadOptions {
   /** At even distances, or at random as those of many independent users. */
   arrivals: 'constant' | 'poisson';
-  /** Calls a second, ≥ 0; or how that changes, in order of time. */
+  /** Calls per second, ≥ 0; or how that changes, in order of time. */
   ratePerSecond: number | readonly RateChange[];
 }
 
@@ -121,7 +121,7 @@ export interface Client {
    */
   timeoutMs?: number | undefined;
   /**
-   * How many more tries a call gets when one fails or times out, whatever the state of the back-end: what a naive
+   * How many more tries are made when one fails or times out, whatever the state of the back-end: what a naive
    * client does. What the client's own pipeline refuses is not tried again. For a careful one put a retry policy into
    * the pipeline.
    * @default 0

@@ -227,8 +227,8 @@ describe('a report', () => {
     expect(svg).toContain('outage &lt;1&gt;');
     expect(svg).not.toMatch(/NaN|Infinity|undefined/);
     for (const title of [
-      'Calls a second',
-      'Refused calls a second: circuit open',
+      'Calls per second',
+      'Refused calls per second: circuit open',
       'Latency',
       'Busy workers',
       'client: circuitBreaker: rejectProbability',
@@ -264,7 +264,8 @@ describe('a report', () => {
     const load = (key: string, tier: 1 | 2) => ({ arrivals: 'constant', ratePerSecond: 10, key, tier }) as const;
     const few = await simulate({ ...SCENARIO, load: [load('x', 1), load('y', 2)] });
     const svg = compareReports({ few }).toSvg();
-    for (const of of ['tier 1', 'tier 2', 'key x', 'key y']) expect(svg).toContain(`Goodput of ${of}, calls a second`);
+    for (const of of ['tier 1', 'tier 2', 'key x', 'key y'])
+      expect(svg).toContain(`Goodput of ${of}, calls per second`);
     const titlesOf = (report: Report): string[] =>
       [
         ...compareReports({ report })

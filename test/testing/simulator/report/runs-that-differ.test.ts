@@ -227,7 +227,7 @@ it('a key that comes late is drawn from the beginning, as one that has no calls 
   });
   expect(late.series[0]?.keys.b).toBe(undefined);
   const svg = compareReports({ late }).toSvg();
-  expect(svg).toContain('Goodput of key b, calls a second');
+  expect(svg).toContain('Goodput of key b, calls per second');
   expect(svg).not.toMatch(/NaN|Infinity|undefined/);
 });
 
