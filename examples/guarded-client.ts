@@ -50,9 +50,9 @@ async function page(url: URL): Promise<string> {
 let dead = false;
 let served = 0;
 const server: Server = createServer((request, response) => {
-  const ill = dead && request.url?.includes('host=a');
+  const isUnhealthy = dead && request.url?.includes('host=a');
   served++;
-  response.writeHead(ill ? 503 : 200).end(ill ? '' : 'fresh');
+  response.writeHead(isUnhealthy ? 503 : 200).end(isUnhealthy ? '' : 'fresh');
 }).listen(0);
 const at = (host: string): URL => new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/?host=${host}`);
 

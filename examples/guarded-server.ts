@@ -82,7 +82,7 @@ export function guardedServer(): Server {
         : retryHeaders(result.rejection);
       response.writeHead(limited ? 429 : 503, { ...headers }).end(reason);
     } catch (error) {
-      // Nobody is there to be answered.
+      // The caller has disconnected: there is no one to answer.
       if (caller.signal.aborted) return;
       const late = isRejected(error);
       if (!late) console.error(error);

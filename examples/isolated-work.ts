@@ -1,6 +1,6 @@
 /**
  * An HTTP server that tries its customers' regular expressions, some of which never come to an end. Each customer belongs to
- * a set with a worker thread of its own: whose expression hangs holds up nobody else's, and not the event loop.
+ * a set with a worker thread of its own: an expression that hangs delays only its own customer, and not the event loop.
  * Run it: npm run build; npx tsx examples/isolated-work.ts
  */
 import { createServer, type Server } from 'node:http';

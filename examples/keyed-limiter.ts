@@ -7,7 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { type Clock, keyedRateLimiter, pipeline, rateLimitHeaders, systemClock } from 'evenkeel';
 
-/** The keys that were given out. Without such a check anybody can invent keys, and with them a limit of his own each. */
+/**
+ * The keys that were given out. Without such a check a client can invent keys, and with each a limit of its own.
+ */
 const KEYS = new Set(['key of Ada', 'key of Grace']);
 
 /** What a request takes of the limit. */

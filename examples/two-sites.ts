@@ -1,6 +1,6 @@
 /**
- * A client of two sites: the near one first, the far one when that refuses, fails or hangs, as far as the far one bears it.
- * Run it: npx tsx examples/two-sites.ts
+ * A client of two sites: the near one first, the far one when that refuses, fails or hangs, as far as the far one can
+ * handle it. Run it: npx tsx examples/two-sites.ts
  */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
@@ -23,7 +23,7 @@ export interface Call extends Context {
   readonly path: string;
 }
 
-/** Each site has a breaker and a time limit of its own: what ails one says nothing of the other. */
+/** Each site has a breaker and a time limit of its own: what ails one says nothing about the other. */
 function site(name: string, url: string, clock: Clock): (ctx: Call) => Promise<string> {
   const guard = pipeline<Call>(
     circuitBreaker({ name: `breaker of ${name}`, clock }),
@@ -62,7 +62,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   servers[0].closeAllConnections();
   servers[0].close();
   for (let i = 0; i < 3; i++) {
-    // The window lets one call a second through to remote at first.
+    // The window lets one call per second through to remote at first.
     console.log(await sites.execute({ path: '/hello' }).catch((error: Error) => error.message));
   }
   console.log(sites.snapshot());

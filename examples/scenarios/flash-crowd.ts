@@ -34,7 +34,7 @@ export const unprotectedExpectations: Expectations = {
 };
 
 export const expectations: Expectations = {
-  // The back-end can do 200 a second.
+  // The back-end can do 200 per second.
   goodputPerSecond: { min: 180, fromMs: 20_000, toMs: 30_000 },
   goodputRatio: { min: 0.99, fromMs: 32_000, toMs: 59_000 },
   timeouts: { max: 0 },

@@ -45,7 +45,7 @@ export const expectations: Expectations = {
     c: {
       received: [
         { max: 20, fromMs: 21_000, toMs: 40_000 },
-        // Slowly, then its third: 66 a second.
+        // Slowly, then its third: 66 per second.
         { min: 100, max: 450, fromMs: 40_000, toMs: 50_000 },
         { min: 300, fromMs: 55_000, toMs: 60_000 },
       ],

@@ -1,4 +1,4 @@
-/** Connections hang for twenty seconds, then all is well again. */
+/** Connections hang for twenty seconds, then they recover. */
 import { circuitBreaker, dynamicTimeout, pipeline } from 'evenkeel';
 import type { Expectations, Scenario } from 'evenkeel/testing';
 

@@ -1,9 +1,9 @@
-/** The service time goes from 20 to 50 ms for twenty seconds, under 200 calls a second. */
+/** The service time goes from 20 to 50 ms for twenty seconds, under 200 calls per second. */
 import { concurrencyLimiter, dynamicTimeout, pipeline } from 'evenkeel';
 import type { Expectations, Scenario } from 'evenkeel/testing';
 
 export const unprotected: Scenario = {
-  name: 'Slow-down from 20 to 50 ms under 200 calls a second',
+  name: 'Slow-down from 20 to 50 ms under 200 calls per second',
   seed: 1,
   durationMs: 60_000,
   load: { arrivals: 'poisson', ratePerSecond: 200 },

@@ -56,10 +56,10 @@ export function balancerOutageChart(): string {
     ...perBin(to, 1, (a, b) => (a >= (from + 1) * SECOND ? okRatio(calls, a, b) : 1)).map(([, y]) => y),
   );
   return lineChart({
-    title: 'One of three instances dies and comes back, 300 calls a second',
+    title: 'One of three instances dies and comes back, 300 calls per second',
     subtitle: 'Default settings. The dead one refuses each call at once. Virtual time, the real library.',
     summary:
-      'c is masked within 0.1 s of its death; a and b get 150 calls a second each instead of 100. A probe each 5 s is all that c gets, so ' +
+      'c is masked within 0.1 s of its death; a and b get 150 calls per second each instead of 100. A probe each 5 s is all that c gets, so ' +
       `${(okRatio(calls, (from + 1) * SECOND, to * SECOND) * 100).toFixed(2)} % of the calls succeed, in no second less than ` +
       `${(least * 100).toFixed(1)} %, where turns without tolerance lose a third. Once well, c is back at its full weight in about 15 s.`,
     x: { label: 'time, s', min: 0, max: end, ticks: [0, 20, 40, 60, 80, 100, 120] },
@@ -101,12 +101,12 @@ export function balancerOutageChart(): string {
 /** One of three instances fails a tenth of its calls for a while. */
 export function balancerPartialChart(): string {
   const [from, to, end] = [20, 100, 140];
-  const ill = failing(0.1);
+  const unhealthy = failing(0.1);
   const { calls, states } = runPool({
     instances: {
       a: well(),
       b: well(),
-      c: (at, random) => (at >= from * SECOND && at < to * SECOND ? ill : well())(at, random),
+      c: (at, random) => (at >= from * SECOND && at < to * SECOND ? unhealthy : well())(at, random),
     },
     durationMs: end * SECOND,
     perSecond: 300,
@@ -114,9 +114,9 @@ export function balancerPartialChart(): string {
   const [start, stop] = [(from + 10) * SECOND, to * SECOND];
   return lineChart({
     title: 'One of three instances fails 10 % of its calls',
-    subtitle: 'Default settings, 300 calls a second. Virtual time, the real library.',
+    subtitle: 'Default settings, 300 calls per second. Virtual time, the real library.',
     summary:
-      `From 10 s after it begins c gets ${perSecondTo(calls, 'c', start, stop).toFixed(0)} calls a second instead of 100, and ` +
+      `From 10 s after it begins c gets ${perSecondTo(calls, 'c', start, stop).toFixed(0)} calls per second instead of 100, and ` +
       `${(okRatio(calls, start, stop) * 100).toFixed(1)} % of all calls succeed instead of 96.7 %. Changes of state: ${states.length}.`,
     x: { label: 'time, s', min: 0, max: end, ticks: [0, 20, 40, 60, 80, 100, 120, 140] },
     spans: [{ from, to, label: 'c fails 10 %' }],

@@ -17,7 +17,7 @@ function perBin(calls: readonly Offered[], binMs: number, endMs: number, value: 
 
 const count = (bin: Offered[], what: 'sent' | 'taken'): number => bin.filter((call) => call[what]).length;
 
-/** A total outage of 30 s at 300 calls a second, by both ways to recover. */
+/** A total outage of 30 s at 300 calls per second, by both ways to recover. */
 export function outageChart(): string {
   const from = 15;
   const to = 45;
@@ -44,16 +44,16 @@ export function outageChart(): string {
   const curves = (value: (bin: Offered[]) => number) =>
     runs.map(({ calls, ...series }) => ({ ...series, points: perBin(calls, 500, end * SECOND, value) }));
   const chart: Chart = {
-    title: 'A total outage of 30 s, 300 calls a second',
+    title: 'A total outage of 30 s, 300 calls per second',
     subtitle: 'k = 2, windowMs = 10,000. Answers and errors after 20 ms. Virtual time, the real library.',
     summary:
-      'Both begin to throttle about 5 s into the outage. All calls reach the callee again ' +
-      `${backAfter('fast')} s after it is well with recovery 'fast', ${backAfter('sre')} s after with recovery 'sre'.`,
+      'Both begin to throttle about 5 s into the outage. All calls reach the downstream again ' +
+      `${backAfter('fast')} s after it has recovered with recovery 'fast', ${backAfter('sre')} s after with recovery 'sre'.`,
     x: { label: 'time, s', min: 0, max: end, ticks: [0, 15, 30, 45, 60, 75, 90, 105] },
-    spans: [{ from, to, label: 'callee fails every call' }],
+    spans: [{ from, to, label: 'downstream fails every call' }],
     panels: [
       {
-        title: 'Calls that reach the callee, per s',
+        title: 'Calls that reach the downstream, per s',
         height: 150,
         max: 320,
         ticks: [0, 100, 200, 300],
@@ -79,7 +79,7 @@ export function outageChart(): string {
   return lineChart(chart);
 }
 
-/** A callee that takes a tenth of what is offered. */
+/** A downstream that takes a tenth of what is offered. */
 export function overloadChart(): string {
   const end = 30;
   const capacity = 100;
@@ -92,9 +92,9 @@ export function overloadChart(): string {
     callee: limitedTo(capacity),
   });
   return lineChart({
-    title: '1,000 calls a second at a callee that can take 100',
-    subtitle: 'k = 2: it gets about two calls for each that it takes; the other 800 a second are refused at once.',
-    summary: `The callee gets about 195 calls a second, never more than 220, and takes ${capacity}.`,
+    title: '1,000 calls per second at a downstream that can take 100',
+    subtitle: 'k = 2: it gets about two calls for each that it takes; the other 800 per second are refused at once.',
+    summary: `The downstream gets about 195 calls per second, never more than 220, and takes ${capacity}.`,
     x: { label: 'time, s', min: 0, max: end, ticks: [0, 5, 10, 15, 20, 25, 30] },
     panels: [
       {
@@ -114,7 +114,7 @@ export function overloadChart(): string {
             ],
           },
           {
-            label: 'sent to the callee',
+            label: 'sent to the downstream',
             endLabel: 'sent',
             colour: 'blue',
             points: perBin(calls, SECOND, end * SECOND, (bin) => count(bin, 'sent')),

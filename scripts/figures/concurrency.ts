@@ -3,7 +3,7 @@ import { lineChart, type Point } from './line-chart.js';
 
 const SECOND = 1_000;
 
-/** A saturated callee whose places and service time change: what is in flight, and what the limiter has learnt. */
+/** A saturated downstream whose places and service time change: what is in flight, and what the limiter has learned. */
 export function followChart(): string {
   const changes = [
     { atMs: 20 * SECOND, workers: 20 },
@@ -16,9 +16,9 @@ export function followChart(): string {
     slices.map((slice) => [slice.endMs / SECOND, points(slice)]);
   const x = { label: 'time, s', min: 0, max: end, ticks: [0, 20, 40, 60, 80] };
   return lineChart({
-    title: 'The limit follows a saturated callee',
+    title: 'The limit follows a saturated downstream',
     subtitle:
-      '10 workers of 20 ms, then 20, then 5, then 50 ms a call. Load () => 1, defaults. Virtual time, means of 1 s.',
+      '10 workers of 20 ms, then 20, then 5, then 50 ms per call. Load () => 1, defaults. Virtual time, means of 1 s.',
     summary:
       'In flight is about 11 with ten workers, 21 with twenty and 6 with five, a second or two after each change. When ' +
       'the service time goes from 20 to 50 ms minRtt follows within three seconds, in which goodput falls to half; else it is ' +
@@ -43,7 +43,7 @@ export function followChart(): string {
         series: [{ label: 'minRtt', colour: 'purple', points: at(({ minRttMs }) => minRttMs) }],
       },
       {
-        title: 'Goodput, % of what the callee could give',
+        title: 'Goodput, % of what the downstream could give',
         height: 100,
         max: 110,
         ticks: [0, 50, 100],

@@ -15,17 +15,17 @@ function goodput(options: DeadlineOptions | undefined): Point[] {
   return Array.from({ length: END * 2 }, (_, i) => [i / 2 + 0.25, inTime(served, SECOND, i * 500, (i + 1) * 500) * 2]);
 }
 
-/** 200 requests a second on one worker, first in, first out. */
+/** 200 requests per second on one worker, first in, first out. */
 export const deadlineChart = (): string =>
   lineChart({
-    title: '200 requests a second on one worker; clients wait 1 s',
+    title: '200 requests per second on one worker; clients wait 1 s',
     subtitle:
-      'First in, first out. The worker takes 20 ms a request, from 10 s on 50 ms. Virtual time, the real library.',
+      'First in, first out. The worker takes 20 ms per request, from 10 s on 50 ms. Virtual time, the real library.',
     summary:
       'Answers in time, per second. Unprotected and with a margin of 0 there are none after the first two seconds; with the ' +
-      'measured margin there are all that the worker can give, 50 a second and then 20.',
+      'measured margin there are all that the worker can give, 50 per second and then 20.',
     x: { label: 'time, s', min: 0, max: END, ticks: [0, 5, 10, 15, 20, 25, 30] },
-    spans: [{ from: SLOW_FROM, to: END, label: '50 ms a request' }],
+    spans: [{ from: SLOW_FROM, to: END, label: '50 ms per request' }],
     panels: [
       {
         title: 'Answers in time, per s',

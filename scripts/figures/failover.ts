@@ -6,10 +6,10 @@ const SECOND = 1_000;
 const END = 80;
 const DOWN = { from: 10, to: 70 };
 const PER_SECOND = 100;
-/** What remote can serve beside its own users, calls a second. */
+/** What remote can serve beside its own users, calls per second. */
 const SPARE = 20;
 
-/** Calls at remote in each second. Remote fails what is more than it can bear in a second. */
+/** Calls at remote in each second. Remote fails what is more than it can handle in a second. */
 async function atRemote(options: Pick<FailoverOptions<never, never>, 'budget'>): Promise<Point[]> {
   const clock = manualClock();
   const calls: number[] = Array(END).fill(0);
@@ -35,10 +35,10 @@ async function atRemote(options: Pick<FailoverOptions<never, never>, 'budget'>):
 
 export const failoverChart = async (): Promise<string> =>
   lineChart({
-    title: 'The near site is down; the far one can bear 20 calls a second',
-    subtitle: '100 calls a second. What is more than remote can bear fails. Virtual time, the real library.',
+    title: 'The near site is down; the far one can handle 20 calls per second',
+    subtitle: '100 calls per second. What is more than remote can handle fails. Virtual time, the real library.',
     summary:
-      'Without a window remote gets all 100 calls a second at once. With the default window it gets one a second at first and one ' +
+      'Without a window remote gets all 100 calls per second at once. With the default window it gets one per second at first and one ' +
       'more each second, up to 21; then the window halves and begins to grow again.',
     x: { label: 'time, s', min: 0, max: END, ticks: [0, 10, 20, 30, 40, 50, 60, 70, 80] },
     spans: [{ ...DOWN, label: 'local is down' }],
@@ -57,7 +57,7 @@ export const failoverChart = async (): Promise<string> =>
           },
           { label: 'default window', colour: 'green', points: await atRemote({}) },
         ],
-        notes: [{ at: [END + 1, SPARE - 3], text: 'can bear' }],
+        notes: [{ at: [END + 1, SPARE - 3], text: 'can handle' }],
       },
     ],
   });

@@ -15,7 +15,7 @@ interface Run {
   extra: Point[];
 }
 
-/** 20 ms, give or take; every 40th attempt ten times that. While the callee is slow, all take ten times as long. */
+/** 20 ms, give or take; every 40th attempt ten times that. While the downstream is slow, all take ten times as long. */
 async function run(options: HedgeOptions): Promise<Run> {
   const clock = manualClock();
   const random = seededRandom(9);
@@ -61,10 +61,10 @@ export async function hedgeChart(): Promise<string> {
   const unbounded = await run({ afterMs: 50, budget: [] });
   return lineChart({
     title: 'A second attempt after 50 ms',
-    subtitle: '100 calls a second of about 20 ms, every 40th attempt 200 ms; from 20 to 30 s all. Virtual time.',
+    subtitle: '100 calls per second of about 20 ms, every 40th attempt 200 ms; from 20 to 30 s all. Virtual time.',
     summary:
       'Without hedging the 99 % quantile is at 100 to 250 ms; with it, at 30 to 80 ms, for 2 to 3 second attempts in 100 calls. While ' +
-      'the callee is ten times as slow for all calls, the default budget holds second attempts to about 10 in 100 after a ' +
+      'the downstream is ten times as slow for all calls, the default budget holds second attempts to about 10 in 100 after a ' +
       'burst; without a budget every call is sent twice.',
     x: { label: 'time, s', min: 0, max: END, ticks: [0, 10, 20, 30, 40] },
     spans: [{ ...SLOW, label: 'all calls slow' }],

@@ -66,7 +66,7 @@ export function layoutDrawing(): string {
     box(14, 110, 92, 80),
     text(60, 134, 'host', `${middle} class="title"`),
     text(60, 154, 'route', middle),
-    text(60, 174, 'fates', middle),
+    text(60, 174, 'outcomes', middle),
     set(10, 'set paying', 4, [
       ['at message 7 since 2 ms', false],
       ['claiming', false],

@@ -32,7 +32,7 @@ export function windowChart(): string {
   const log = inLastWindow(admissions('log'));
   const most = (points: readonly Point[]): number => Math.max(...points.map(([, y]) => y));
   return lineChart({
-    title: '200 calls just before the full second, then 1,000 a second',
+    title: '200 calls just before the full second, then 1,000 per second',
     subtitle:
       'limit = 100, windowMs = 1,000. Two counters take the previous second for evenly spread, which it was not.',
     summary: `In any second the log lets through at most ${most(log)} calls, buckets ${most(buckets)}, two counters ${most(counter)}.`,

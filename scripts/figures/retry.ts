@@ -7,9 +7,9 @@ const SECOND = 1_000;
 const END = 40;
 const OUTAGE = { from: 10, to: 25 };
 
-/** A total outage three layers down, three tries a layer: what the callee gets, by budget. */
+/** A total outage three layers down, three tries per layer: what the downstream gets, by budget. */
 export async function outageOfLayersChart(): Promise<string> {
-  const callee = async (budget: (clock: ManualClock) => RetryBudget | RetryBudget[]): Promise<Point[]> => {
+  const downstream = async (budget: (clock: ManualClock) => RetryBudget | RetryBudget[]): Promise<Point[]> => {
     const perSecond = 40;
     const traffic = await callThrough({
       layers: 3,
@@ -27,9 +27,9 @@ export async function outageOfLayersChart(): Promise<string> {
     });
   };
   const line = (label: string, colour: Colour, points: Point[]) => ({ label, colour, points });
-  const none = line('no budget', 'red', await callee(() => []));
-  const ratio = line('ratioBudget()', 'blue', await callee((clock) => ratioBudget({ clock })));
-  const window = line('retryWindow()', 'green', await callee((clock) => retryWindow({ clock })));
+  const none = line('no budget', 'red', await downstream(() => []));
+  const ratio = line('ratioBudget()', 'blue', await downstream((clock) => ratioBudget({ clock })));
+  const window = line('retryWindow()', 'green', await downstream((clock) => retryWindow({ clock })));
   const panel = (title: string, max: number, ticks: number[], series: Panel['series']): Panel => ({
     title,
     height: 170,
@@ -39,15 +39,15 @@ export async function outageOfLayersChart(): Promise<string> {
   });
   return lineChart({
     title: 'An outage three layers down, with a retry in each layer',
-    subtitle: '40 requests a second; retry({ maxRetries: 2 }) in each of three services; virtual time.',
+    subtitle: '40 requests per second; retry({ maxRetries: 2 }) in each of three services; virtual time.',
     summary:
-      'Without a budget the callee gets 27 times the calls, 1,080 a second instead of 40, as long as the outage lasts. ' +
+      'Without a budget the downstream gets 27 times the calls, 1,080 per second instead of 40, as long as the outage lasts. ' +
       'With ratioBudget it gets two short bursts, in which a budget of ten seconds is spent at once, and no retries ' +
       'between them; with retryWindow hardly more calls than there are requests.',
     x: { label: 'time, s', min: 0, max: END, ticks: [0, 10, 20, 30, 40] },
-    spans: [{ ...OUTAGE, label: 'the callee fails every call' }],
+    spans: [{ ...OUTAGE, label: 'the downstream fails every call' }],
     panels: [
-      panel('Calls of the callee a second, without a budget', 1_200, [0, 500, 1_080], [none]),
+      panel('Calls of the downstream per second, without a budget', 1_200, [0, 500, 1_080], [none]),
       panel('… and with one', 600, [0, 40, 200, 400, 600], [ratio, window]),
     ],
   });

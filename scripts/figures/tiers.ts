@@ -39,14 +39,14 @@ function panel(title: string, make: (clock: Clock, load: () => number) => Gate, 
   };
 }
 
-/** Four tiers of 25 a second, capacity 50, room for 25: ours and DAGOR's steps. */
+/** Four tiers of 25 per second, capacity 50, room for 25: ours and DAGOR's steps. */
 export const tiersChart = (): string =>
   lineChart({
-    title: 'Four tiers of 25 requests a second, capacity for 50',
+    title: 'Four tiers of 25 requests per second, capacity for 50',
     subtitle: 'Room for 25 in the queue; the load is how full it is. Virtual time, the real library.',
     summary:
       'With tierShedder tiers 1 and 2 are served whole and tiers 3 and 4 not at all from the first seconds on. With the steps of ' +
-      'DAGOR, 5 % less and 1 % more, tier 3 is let in again and again and tier 2 loses as much.',
+      'DAGOR, 5 % less and 1 % more, tier 3 is admitted again and again and tier 2 loses as much.',
     x: { label: 'time, s', min: 0, max: END, ticks: [0, 10, 20, 30, 40, 50, 60] },
     panels: [
       panel(

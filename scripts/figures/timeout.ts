@@ -5,7 +5,7 @@ import { lineChart, type Point } from './line-chart.js';
 const LIMITS = { limitMs: 250, maxMs: 500, averageMs: 60 };
 const SECOND = 1_000;
 
-/** One call after the other, at a callee that slows down for a while. */
+/** One call after the other, at a downstream that slows down for a while. */
 export async function slowDownChart(): Promise<string> {
   const end = 90;
   const slow = { from: 15, to: 40, meanMs: 180 };
@@ -47,14 +47,14 @@ export async function slowDownChart(): Promise<string> {
   if (problems.length > 0) throw problems[0];
 
   return lineChart({
-    title: 'A callee slows down from 40 ms a call to 180 and 400 ms, and recovers',
+    title: 'A downstream slows down from 40 ms per call to 180 and 400 ms, and recovers',
     subtitle: 'limitMs = 250, maxMs = 500, averageMs = 60, samples = 80. One call after the other, virtual time.',
     summary:
-      'While the callee is fast, a call may take 500 ms. At 180 ms a call the limit falls to about 330 ms and only the slowest ' +
-      'calls are given up. At 400 ms a call it falls to 250 ms and most are. Once the callee is fast again it is back at 500 ms.',
+      'While the downstream is fast, a call may take 500 ms. At 180 ms per call the limit falls to about 330 ms and only the slowest ' +
+      'calls are given up. At 400 ms per call it falls to 250 ms and most are. Once the downstream is fast again it is back at 500 ms.',
     x: { label: 'time, s', min: 0, max: end, ticks: [0, 15, 30, 45, 60, 75, 90] },
     spans: [
-      { ...slow, label: 'slow callee, 180 ms' },
+      { ...slow, label: 'slow downstream, 180 ms' },
       { ...tooSlow, label: 'too slow, 400 ms' },
     ],
     panels: [
