@@ -21,7 +21,7 @@ declare const NEEDS: unique symbol;
 export interface Policy<in Need extends Context = Context> {
   readonly [NEEDS]?: ((need: Need) => void) | undefined;
   readonly name: string;
-  /** The clock it lives by, if it has one: all policies of a pipeline must share it. */
+  /** The clock it uses, if it has one: all policies of a pipeline must share it. */
   readonly clock?: Clock | undefined;
   /** A property, because methods are compared loosely: a class with other needs would slip through. */
   readonly run: <C extends Need, R>(ctx: C, next: Next<C, R>) => Promise<R>;

@@ -38,7 +38,7 @@ export function standard(options: StandardOptions): Pipeline {
   const part = <O extends object>(name: string, byDefault: O | false): O | false => {
     const given = read.whatever(name, byDefault) as O | false;
     if (given === false) return false;
-    // What is no object is refused by its policy.
+    // A value that is not an object is refused by its policy.
     return typeof given === 'object' && given !== null ? { ...common, ...given } : given;
   };
   const rateLimit = part<RateLimiterOptions>('rateLimit', false);

@@ -103,7 +103,7 @@ export function exp(x: number): number {
 
 /** `x` · 2ⁿ for |n| ≤ 1,075, rounded once. */
 function scaled(x: number, n: number): number {
-  // 2^1024 is no number.
+  // 2^1024 is not a finite number.
   if (n > 1_000) return scaled(2 * x, n - 1);
   let result = x;
   let factor = n < 0 ? 0.5 : 2;

@@ -8,7 +8,7 @@ const nothing = (): void => {};
  * costs, since no signal is made.
  *
  * @returns takes the listener back: to be called when nothing is left to stop, for the caller may abort long after
- * @throws TypeError for a `listener` that is no function
+ * @throws TypeError for a `listener` that is not a function
  */
 export function onAbort(ctx: Context, listener: () => void): () => void {
   if (typeof listener !== 'function') invalid('onAbort', 'listener', 'a function', listener, true);

@@ -3,7 +3,7 @@
  * does between its admission and its end.
  */
 
-/** Counted in full; what an admission is unless the ledger knows better. */
+/** Counted in full; what an admission is unless the ledger says otherwise. */
 export const COUNTED = 0;
 /** Let through without being counted: the mode was off, or a call over the limit in shadow mode. */
 export const UNCOUNTED = 1;

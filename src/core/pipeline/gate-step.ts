@@ -182,7 +182,7 @@ export class GateStep implements Layer {
   /**
    * Releases the first `count` permits, innermost first, as the same gates would one around the other: what a gate
    * throws here is the outcome that those around it see. Returns or throws the outcome; `ok` undefined = `result` is
-   * the refusal of the gate behind them, an error only if one of them wants to see it.
+   * the refusal of the gate behind them, an error only if one of them reads it.
    */
   #release(
     count: number,

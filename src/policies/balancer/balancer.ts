@@ -39,7 +39,7 @@ export interface Balancer<T> {
   /**
    * How a call to `instance` ended, once per call; `elapsedMs` after it began. One that is not there any more is
    * ignored.
-   * @throws TypeError for what is no verdict.
+   * @throws TypeError for anything that is not a verdict.
    */
   report(instance: T, verdict: Verdict, elapsedMs: number): void;
   /**

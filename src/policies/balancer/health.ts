@@ -8,7 +8,7 @@
  * settles.
  */
 
-/** What {@link Health} goes by. */
+/** The settings of {@link Health}. */
 export interface HealthSettings {
   consecutiveFailures: number;
   minRequests: number;

@@ -50,7 +50,7 @@ export class SteadyStatePolicy implements Policy {
     this.#onBad = onBad;
   }
 
-  /** Whether any call has come by. */
+  /** Whether any call has been seen. */
   get used(): boolean {
     return this.#used;
   }

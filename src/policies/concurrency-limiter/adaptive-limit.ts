@@ -2,7 +2,7 @@ import type { Verdict } from '../../core/policy.js';
 import { Cohort, type CohortPlan } from './cohort.js';
 import { type LimitBounds, LittleLaw } from './little-law.js';
 
-/** What an {@link AdaptiveLimit} goes by. */
+/** The settings of an {@link AdaptiveLimit}. */
 export interface AdaptiveLimitSettings {
   windowMs: number;
   buckets: number;

@@ -14,7 +14,7 @@
 import type { Measurement } from './cohort.js';
 import { Estimate } from './estimate.js';
 
-/** What a {@link LittleLaw} goes by. */
+/** The settings of a {@link LittleLaw}. */
 export interface LittleLawSettings {
   windowMs: number;
   /** Share over capacity that is admitted to find out whether there is more. */
@@ -51,7 +51,7 @@ const keptOf = (droppedRatio: number): number => Math.max(0.5, 1 - droppedRatio)
 
 /** The limit as it follows from one measurement after the other. */
 export class LittleLaw {
-  /** The limit now; a whole number. Before any data there is none but `maxLimit`. */
+  /** The limit now; a whole number. Before there are data, `maxLimit`. */
   limit: number;
   readonly #settings: LittleLawSettings;
   #bounds: LimitBounds;

@@ -184,7 +184,7 @@ class AgeGate extends GateBase implements DeadlineGate {
 
 /**
  * Refuses calls that are too old to be answered in time, before any work is done on them. It belongs where work is
- * taken off a queue: there it knows how long a request has waited.
+ * taken off a queue: there it can measure how long a request has waited.
  *
  * @throws TypeError or RangeError for a bad option.
  */

@@ -75,7 +75,7 @@ class FallbackPolicy<Need extends Context> implements Fallback<Need> {
  * TypeScript cannot check that `fn` returns what the call does. Where it is another type, say so at the call:
  * `guard.execute<Page | undefined>(…)`.
  *
- * @throws TypeError for a bad option, or when `fn` is no function.
+ * @throws TypeError for a bad option, or when `fn` is not a function.
  */
 export function fallback<C extends Context = Context>(
   fn: FallbackFunction<C>,

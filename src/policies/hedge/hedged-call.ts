@@ -240,7 +240,7 @@ function keepLinked({ ctx, scope }: Attempt, outer: Abortable, value: unknown): 
   });
 }
 
-/** A function of its own, so that the two closures hold nothing but the attempt. */
+/** A separate function, so that the two closures hold only the attempt. */
 function settleWith(attempt: Attempt, promise: Promise<unknown>): void {
   promise.then(
     (value) => attempt.settle(true, value),

@@ -117,7 +117,7 @@ export class AdmissionLog implements Meter {
 
   /**
    * Takes from the first entry that may hold a call of `at`. Where the clock has stepped back that can be one before
-   * the call's own, never one behind it, so what is still counted goes out no sooner than it should.
+   * the call's own, never one behind it, so nothing stops counting earlier than it should.
    */
   refund(at: number, cost: number): void {
     this.#advance(at);

@@ -7,7 +7,7 @@ import { type Clock, sameClock } from '../../core/time/clock.js';
  * needed where it stands in a list.
  */
 export interface RetryBudget {
-  /** The clock it lives by, if it has one: the same as that of the policies that ask it. */
+  /** The clock it uses, if it has one: the same as that of the policies that ask it. */
   readonly clock?: Clock | undefined;
   /** A call begins. Called once per call, before its first try. `now`, clock ms, saves it from reading the clock. */
   onRequest(now?: number): void;
@@ -85,8 +85,8 @@ const METHODS = ['onRequest', 'tryRetry', 'onRetryDone'] as const;
 /**
  * Reads the option `budget`: one, or a list of them that must all have room. `alias` is an older name of the option.
  *
- * @throws TypeError for what is no budget, for one with another clock than `clock`, for a list in which more than one
- *   has no `canRetry`, and where `budget` and `alias` are both given.
+ * @throws TypeError for a value that is not a budget, for one with another clock than `clock`, for a list in which more
+ * than one   has no `canRetry`, and where `budget` and `alias` are both given.
  */
 export function readBudget(read: OptionReader, byDefault: RetryBudget, clock: Clock, alias?: string): RetryBudget {
   const older = alias === undefined ? undefined : read.whatever(alias);

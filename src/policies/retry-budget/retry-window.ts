@@ -7,7 +7,7 @@
  *     s < successRatio            f ← max(1, f / 2), or 1
  *
  * f starts at 1 and is a real number; ⌊f⌋ retries per period are allowed. Source: QQ Music's high-availability article.
- * Its text says that back-off resets to 1, its code halves: hence `backoff`.
+ * Its text says that back-off resets to 1, its code halves; the option `backoff` decides.
  */
 
 import { notify, type Observer } from '../../core/events.js';
@@ -53,7 +53,7 @@ export interface RetryWindow extends Required<Omit<RetryBudget, 'onFirstDone'>> 
   snapshot(): RetryWindowSnapshot;
 }
 
-/** The retries of one period, and what has become of them. */
+/** The retries of one period, and their outcomes. */
 class Period {
   requests = 0;
   sent = 0;

@@ -20,9 +20,9 @@ export function withEarlier(error: unknown, before: readonly unknown[]): unknown
 
 /**
  * How the tries before the last one ended, oldest first, given what a call under `retry` has rejected with: errors, and
- * answers that `classify` took for failures. Empty after a single try, and for what is no object. Of an object that
- * many calls reject with, those of the latest call. Errors of another copy of the library (ESM beside CommonJS) have
- * theirs too, unless they are frozen.
+ * answers that `classify` took for failures. Empty after a single try, and for a value that is not an object. Of an
+ * object that many calls reject with, those of the latest call. Errors of another copy of the library (ESM beside
+ * CommonJS) have theirs too, unless they are frozen.
  */
 export function earlierErrors(error: unknown): readonly unknown[] {
   if (!isObject(error)) return [];

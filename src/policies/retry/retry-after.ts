@@ -1,4 +1,4 @@
-/** When the downstream wants to be asked again, as far as an error or an answer says so. */
+/** When the downstream asks to be called again, as far as an error or an answer says so. */
 
 import { type HeaderSource, headerValue } from '../../core/options/headers.js';
 import { wallTime } from '../../core/time/clock.js';

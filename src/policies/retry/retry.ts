@@ -42,7 +42,7 @@ export interface RetryOptions extends CommonOptions {
   maxDelayMs?: number | undefined;
   /**
    * Whether what a try threw may be tried again; `ctx` is that of the try, with its `attempt`. Not asked after the
-   * caller's abort, nor where `classify` says `success`, or `ignored` of what is no refusal.
+   * caller's abort, nor where `classify` says `success`, or `ignored` for anything but a refusal.
    * @default defaultRetryOn
    */
   retryOn?: ((error: unknown, ctx: Context) => boolean) | undefined;

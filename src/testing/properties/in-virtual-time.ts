@@ -4,9 +4,9 @@ import type { Clock } from '../../core/time/clock.js';
 import type { SimulatedPipeline } from '../simulator/scenario/scenario.js';
 
 /**
- * The pipeline that a test was given, so that it lives by `clock`.
+ * The pipeline that a test was given, so that it uses `clock`.
  *
- * @throws TypeError when it is none, or has a policy that lives by another clock and would not see virtual time pass
+ * @throws TypeError when it is none, or has a policy that uses another clock and would not see virtual time pass
  */
 export function inVirtualTime(owner: string, given: unknown, clock: Clock): SimulatedPipeline {
   const made = given as SimulatedPipeline | undefined;

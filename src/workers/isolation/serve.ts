@@ -100,7 +100,7 @@ class Server {
     }
   }
 
-  /** @throws TypeError or RangeError for what is no answer, to be sent as an error */
+  /** @throws TypeError or RangeError for a value that is not an answer, to be sent as an error */
   #reply(place: number, answer: unknown): void {
     if (!isBytes(answer)) invalid('serve', "the handler's answer", 'a Uint8Array', answer, true);
     const room = this.#frame.length - REPLY_HEADER_BYTES;

@@ -89,7 +89,9 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     else call.fail('failed', errorOf(frame.subarray(REPLY_HEADER_BYTES)));
   }
 
-  /** What the dead worker held, and did not answer, is sent again, but for a message that has killed too often. */
+  /**
+   * What the dead worker held, and did not answer, is sent again, except a message that has killed too many workers.
+   */
   died(slot: WorkerSlot, end: WorkerEnd, error: unknown): void {
     this.#counts.restarts++;
     this.#tell({ type: 'worker_exit', policy: this.#settings.name, at: this.clock.now(), set: this.#set, end, error });
@@ -236,7 +238,7 @@ export class WorkerSet implements SlotOwner, CallOwner, Workers {
     if (this.#ledger.size > 0) this.#lookSoon();
   };
 
-  /** Those that no worker may ever come to. */
+  /** Those that may never reach a worker. */
   #dropOld(now: number): void {
     const readIndex = this.readIndex();
     for (const [place, call] of this.#ledger.entries()) {

@@ -4,7 +4,7 @@
  */
 export interface Memory {
   load(word: number): number;
-  /** What a word was of late: without order, and cheaper. */
+  /** A recent value of a word: no memory order, and cheaper. */
   peek(word: number): number;
   /** Whether `word` was `expected` and is `value` now. */
   cas(word: number, expected: number, value: number): boolean;

@@ -88,7 +88,7 @@ export interface RingReader extends AsyncIterable<Uint8Array> {
  */
 const TURN_EVERY = 256;
 
-/** A wait shorter than this is no time for a nap, ms. */
+/** A wait shorter than this is too short for a nap, ms. */
 const MIN_WAIT_MS = 1;
 
 class Reader implements RingReader {

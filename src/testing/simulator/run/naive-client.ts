@@ -16,8 +16,8 @@ export interface NaiveOptions {
 
 /** Stands around the client's own pipeline, whose refusals it does not retry. */
 export function naiveClient(options: NaiveOptions, timeline: Timeline): Policy {
-  // Each time-out inherits all but its identity, as policies may write to an error: a stack trace a time-out would take
-  // a tenth of an overload's simulation, and show nothing but the simulator.
+  // Each time-out inherits everything except its identity, as policies may write to an error: a stack trace a time-out
+  // would take a tenth of an overload's simulation, and show only the simulator.
   const timeout = new TimeoutError('client', options.timeoutMs);
   return {
     name: 'client',

@@ -3,7 +3,7 @@ const PATIENCE_MS = 100;
 
 export type Order = 'fifo' | 'lifo' | 'adaptive';
 
-/** What waits: it knows since when, and whether it has been given up meanwhile. */
+/** What waits: since when, and whether it has been given up meanwhile. */
 export interface Waiting {
   readonly receivedMs: number;
   dropped: boolean;

@@ -2,7 +2,7 @@ import type { Context, Init, Tier } from '../../../core/call/context.js';
 import type { Random } from '../../../core/numbers/random.js';
 import type { Clock } from '../../../core/time/clock.js';
 
-/** What a policy of a simulated service lives by: hand both to every policy. */
+/** What a policy of a simulated service uses: hand both to every policy. */
 export interface Env {
   /** Virtual time. */
   readonly clock: Clock;
@@ -27,7 +27,7 @@ export interface ClientEnv extends Env {
   readonly instances: readonly string[];
 }
 
-/** For a pipeline around a back-end's work: what such a server knows of itself. */
+/** For a pipeline around a back-end's work: what such a server can measure of itself. */
 export interface BackendEnv extends Env {
   /** Share of the workers that are busy now, 0–1; 0 where there is no end of workers. */
   busyRatio(): number;
@@ -67,7 +67,7 @@ export interface LoadOptions {
   tier?: Tier | ((random: Random) => Tier) | undefined;
   /** Of its calls; a function draws one per call. @default none */
   key?: string | ((random: Random) => string) | undefined;
-  /** Permits that a call wants, ≥ 0. @default 1 */
+  /** Permits that a call takes, ≥ 0. @default 1 */
   cost?: number | undefined;
 }
 
@@ -189,7 +189,7 @@ export interface Backend extends BackendState {
   schedule?: readonly BackendChange[] | undefined;
   /**
    * Guards the work, as a worker takes it off the queue: `ctx.receivedAt` is when the call arrived, `ctx.deadline` the
-   * caller's. A call that it refuses takes no worker's time, but for `refusalTimeMs`.
+   * caller's. A call that it refuses takes no worker's time except `refusalTimeMs`.
    */
   pipeline?: ((env: BackendEnv) => SimulatedPipeline) | undefined;
   /** What a refusal by that pipeline costs a worker, ms. @default 0 */
