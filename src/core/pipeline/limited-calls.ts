@@ -81,7 +81,7 @@ export class LimitedCalls implements Limited {
     const inner = isFunction ? CallContext.limited(ctx as CallContext, call) : deriveAbortable(ctx, call);
     waiting.call = call;
     if (ctx.clock === systemClock) hostTimers.add(call);
-    else call.handle = timerAt(ctx.clock, () => call.fire(), call.dueMs);
+    else this.#setTimer(call);
     if (outer !== undefined) call.follow(outer);
     if (isFunction) {
       const own = ctx as CallContext;
@@ -89,6 +89,11 @@ export class LimitedCalls implements Limited {
       whenSettled(CallContext.start(inner as CallContext, own), waiting.onValue, waiting.onError);
     } else whenSettled(callNext(inner, next), waiting.onValue, waiting.onError);
     return promise;
+  }
+
+  /** Apart from `start`, where a closure would put the call on the heap once more for each call. */
+  #setTimer(call: LimitedCall): void {
+    call.handle = timerAt(call.ctx.clock, () => call.fire(), call.dueMs);
   }
 
   /** What is inside has settled. */
