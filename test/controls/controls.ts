@@ -61,7 +61,7 @@ export const CONTROLS: readonly Control[] = [
     file: 'policies/circuit-breaker/circuit-breaker.ts', find: 'if (admission === UNCOUNTED) return;', replace: "if (this.mode === 'off') return;",
     tests: ['core/gates/settled-if-counted.test.ts'] },
   { bug: 'A5: a mark of an earlier call speaks of a later one of the same context',
-    file: 'core/gates/ledger.ts', find: "// A call of the same context that never ended: its mark does not speak of this one.\n      this.#unmark(ctx);", replace: '',
+    file: 'core/gates/ledger.ts', find: "// A call of the same context that never ended: its mark is not about this one.\n      this.#unmark(ctx);", replace: '',
     tests: ['core/gates/ledger.test.ts', 'core/gates/settled-if-counted.test.ts'] },
   { bug: 'B1: outside hears of the end before what is inside has settled',
     file: 'core/pipeline/limited-calls.ts', find: 'afterMicrotasks(\n      grace,', replace: 'afterMicrotasks(\n      1,',
