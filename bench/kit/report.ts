@@ -78,7 +78,7 @@ export function markdown(run: Run): string {
     ...groupNames.flatMap((group) => [
       `### ${group}`,
       table(
-        ['case', 'ns a call', 'spread', 'bytes a call', '× floor', `× ${BASE_VERSION}`, '× the best peer'],
+        ['case', 'ns per call', 'spread', 'bytes per call', '× floor', `× ${BASE_VERSION}`, '× the best peer'],
         run.cases.filter((one) => one.group === group).map((one) => caseRow(run, one)),
       ),
     ]),
