@@ -61,7 +61,7 @@ export interface WorkPermits {
 export interface Gate<in Need extends Context = Context> extends Policy<Need> {
   /** Why the latest refusal happened. */
   readonly reason: Reason;
-  /** Judges the calls that this gate admitted; none = the default. */
+  /** Judges the calls that this gate admitted; read when the pipeline is made. @default defaultClassify */
   readonly classify?: Classify | undefined;
   /** `false` saves a clock read where no gate of the step looks at `elapsedMs`, which then is 0. @default true */
   readonly usesElapsed?: boolean | undefined;
