@@ -148,7 +148,7 @@ export class CallContext implements Context {
     if (ctx.#abortable?.aborted) throw ctx.#abortable.reason;
   }
 
-  /** A context like `ctx` but for `changes` and what aborts it. */
+  /** A context like `ctx`, except for `changes` and what aborts it. */
   static derive(ctx: CallContext, changes: object | undefined, abortable: Abortable | undefined): CallContext {
     const made = new CallContext(ctx.clock, ctx.startedAt, ctx, abortable ?? ctx.#abortable);
     const extra = ctx.#extra;
@@ -307,7 +307,8 @@ function ownerOf(ctx: Context): typeof CallContext {
 }
 
 /**
- * A context like `ctx` but for `changes`; `ctx` stays as it was, and a signal that no code has asked for is not made.
+ * A context like `ctx`, except for `changes`; `ctx` stays as it was, and a signal that no code has asked for is not
+ * made.
  * The one way to change a context.
  *
  * A policy that has waited passes on `derive(ctx, { startedAt: ctx.clock.now() })`.
@@ -350,7 +351,7 @@ export const wasRefused = (ctx: Context, error: unknown): error is RejectedError
 
 const stateOf = (ctx: object): number => classOf(ctx)?.stateOf(ctx as CallContext) ?? 0;
 
-/** Whether a function was called under `ctx` or a context derived from it; false for what is no context of a call. */
+/** Whether a function was called under `ctx` or a context derived from it; false for any other object. */
 export const wasSent = (ctx: object | undefined): boolean => ctx !== undefined && (stateOf(ctx) & SENT) !== 0;
 
 /** Whether a function called under `ctx`, or the body of its answer, has not ended, besides so many of them. */

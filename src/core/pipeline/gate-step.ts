@@ -27,7 +27,7 @@ const MAX_IDLE = 1_024;
 /** Inside a policy that runs by itself: whatever there is, with time enough for some policies around the function. */
 export const ANYTHING: Inside = { ends: false, microtasks: 96 };
 
-/** Adjacent gates as one step of a pipeline: the one place in the library that acquires, tries and releases. */
+/** Adjacent gates as one step of a pipeline. The success of a call with a time limit is released by `LimitedCalls`. */
 export class GateStep implements Layer {
   /** Whatever context they need: the pipeline's types have seen to it that they get it. */
   readonly #gates: readonly Gate[];
