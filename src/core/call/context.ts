@@ -308,8 +308,7 @@ function ownerOf(ctx: Context): typeof CallContext {
 
 /**
  * A context like `ctx`, except for `changes`; `ctx` stays as it was, and a signal that no code has asked for is not
- * made.
- * The one way to change a context.
+ * made. The one way to change a context.
  *
  * A policy that has waited passes on `derive(ctx, { startedAt: ctx.clock.now() })`.
  *
